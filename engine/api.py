@@ -1,0 +1,71 @@
+"""What an engine is: one class in one file of engine/catalog (or of a module that the configuration names)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from engine.findings import Algorithm, Code, Findings
+from engine.volume import Volume
+
+Progress = Callable[[str, float], None]
+
+
+class Refusal(Exception):
+    """The engine or the reader declines this input, with the reason for the physician; nothing is broken.
+
+    The message names no patient.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine says of itself without being loaded.
+
+    Attributes:
+        name: as in the configuration ("lung-segmentation").
+        title: for tables and Series Descriptions ("lung segmentation").
+        content_label: SEG Content Label, at most 16 characters of A-Z, 0-9, space and underscore.
+        modalities: accepted values of Modality.
+    """
+
+    name: str
+    title: str
+    content_label: str
+    modalities: tuple[str, ...]
+    finding_category: Code
+    finding_type: Code
+    procedure_reported: Code
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the runtime gives to an engine.
+
+    Attributes:
+        device: "auto", "cpu" or "cuda[:n]"; "auto" takes CUDA where there is a GPU.
+        options: the engine's own block of configuration.
+        progress: called with a word for the step and the share done, 0..1.
+    """
+
+    device: str = "auto"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    progress: Progress = lambda step, share: None
+
+
+class Engine(Protocol):
+    """A loaded engine; it stays in memory between series (warm).
+
+    The class itself carries `info` and takes a Context; loading the weights may happen in `__init__` or on the first call.
+    """
+
+    info: EngineInfo
+
+    def algorithm(self) -> Algorithm:
+        """Who computes: name, version, maker, digest of the weights, device."""
+
+    def analyse(self, volume: Volume) -> Findings:
+        """Findings on the volume's own grid.
+
+        Raises:
+            Refusal: the volume is not what the engine was made for.
+        """
