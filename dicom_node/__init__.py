@@ -1,0 +1,1 @@
+"""A DICOM AI node: receive, assemble, route, infer, report, deliver."""

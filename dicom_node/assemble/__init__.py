@@ -1,0 +1,1 @@
+"""Instances become whole series."""

@@ -1,0 +1,1 @@
+"""One TOML file, checked as a whole before anything starts."""

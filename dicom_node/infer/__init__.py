@@ -1,0 +1,1 @@
+"""Engines in a killable child process."""

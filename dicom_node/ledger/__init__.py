@@ -1,0 +1,1 @@
+"""The durable record of what was received, decided, done and delivered."""

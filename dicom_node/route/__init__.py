@@ -1,0 +1,1 @@
+"""Which engine runs on which series, and why."""

@@ -1,0 +1,1 @@
+"""From DICOM slices to findings; knows no network, no ledger, no PACS."""

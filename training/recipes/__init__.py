@@ -1,0 +1,1 @@
+"""One recipe per engine, under the same name."""
