@@ -35,6 +35,7 @@ class Volume:
         slices: where each slice came from, in the same order.
         padded: true where the source held its padding value; None if nowhere.
         remarks: what a reader of a result must know of the geometry ("gantry tilt 12.0 degrees"), in words.
+        value_scale: physical value (Bq/ml ...) = voxel * value_scale; 1 for CT and wherever the values fit int16 as they are.
     """
 
     voxels: Int16[np.ndarray, "slices rows columns"]
@@ -47,6 +48,7 @@ class Volume:
     slices: tuple[SliceReference, ...]
     padded: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
+    value_scale: float = 1.0
 
     @property
     def normal(self) -> Float64[np.ndarray, "3"]:
