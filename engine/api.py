@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from engine.findings import Algorithm, Code, Findings
 from engine.volume import Volume
@@ -58,7 +58,7 @@ class Engine(Protocol):
     The class itself carries `info` and takes a Context; loading the weights may happen in `__init__` or on the first call.
     """
 
-    info: EngineInfo
+    info: ClassVar[EngineInfo]
 
     def algorithm(self) -> Algorithm:
         """Who computes: name, version, maker, digest of the weights, device."""
