@@ -1,0 +1,192 @@
+"""The source headers as results need them: complete, decoded, valid or blank, without anything private.
+
+highdicom refuses ordinary hospital input (absent type 2 attributes, some character sets, duplicate positions ...), so it
+never sees the source itself, only what is gathered here.
+"""
+
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pydicom import config
+from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.valuerep import validate_value
+
+from dicom_node.report.context import ReportContext
+from engine.volume import Volume
+
+REQUIRED = (  # type 2 in every result: empty where the source says nothing
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+OPTIONAL = (
+    "IssuerOfPatientID",
+    "TypeOfPatientID",
+    "StudyDescription",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "TimezoneOffsetFromUTC",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+)
+LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+CODE = ("CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning")
+TEXT_VR = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, NotImplementedError)
+UTC_OFFSET = re.compile(r"[+-]\d{4}")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInstance:
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What results take from their source series.
+
+    Attributes:
+        identity: patient and study attributes, decoded; the type 2 ones are always there.
+        lossy: Lossy Image Compression attributes, where the source was compressed so.
+        frame_of_reference_uid: empty where the source has none.
+        instances: every instance of the series once, by SOP Instance UID.
+        requests: items for Referenced Request Sequence.
+        utc_offset: Timezone Offset From UTC; empty where the source has none.
+        remarks: values that could not be copied, by keyword, without the value.
+    """
+
+    identity: Dataset
+    lossy: Dataset
+    frame_of_reference_uid: str
+    instances: tuple[SourceInstance, ...]
+    requests: tuple[Dataset, ...]
+    body_part_examined: str
+    utc_offset: str
+    remarks: tuple[str, ...]
+
+    def sop_class_uid(self, sop_instance_uid: str) -> str:
+        """The class of an instance of the series.
+
+        Raises:
+            KeyError: it is not of the series.
+        """
+        return {i.sop_instance_uid: i.sop_class_uid for i in self.instances}[sop_instance_uid]
+
+
+def normalise(sources: Sequence[Dataset], volume: Volume | None, context: ReportContext) -> Source:
+    """Gather what results need from the headers of a series, in any order.
+
+    Patient and study come from the volume's first slice; without a volume, from the lowest SOP Instance UID.
+
+    Raises:
+        ValueError: there is no source at all.
+    """
+    by_uid = {str(s.get("SOPInstanceUID", "")): s for s in sources}
+    if not by_uid:
+        raise ValueError("a result needs at least one source instance")
+    first = by_uid[volume.slices[0].sop_instance_uid] if volume is not None else by_uid[min(by_uid)]
+    remarks: list[str] = []
+    with warnings.catch_warnings(record=True) as caught, config.disable_value_validation():
+        warnings.simplefilter("always")
+        identity = _copy(first, REQUIRED, remarks)
+        identity.update(_copy(first, OPTIONAL, remarks, only_present=True))
+        identity.StudyInstanceUID = context.study_instance_uid
+        requests = tuple(_requests(first, identity, context, remarks))
+        lossy = _copy(first, LOSSY, remarks, only_present=True)
+        body_part = str(_copy(first, ("BodyPartExamined",), remarks).BodyPartExamined)
+        offset = str(identity.get("TimezoneOffsetFromUTC", ""))
+    if any("character" in str(w.message) or "ncod" in str(w.message) for w in caught):
+        remarks.append("text of the source is not in the character set it names")
+    return Source(
+        identity,
+        lossy if lossy.get("LossyImageCompression") == "01" else Dataset(),
+        str(first.get("FrameOfReferenceUID") or ""),
+        tuple(SourceInstance(str(s.get("SOPClassUID", "")), uid) for uid, s in sorted(by_uid.items())),
+        requests,
+        body_part,
+        offset if UTC_OFFSET.fullmatch(offset) else "",
+        tuple(dict.fromkeys(remarks)),
+    )
+
+
+def keep_verbatim(dataset: Dataset, elements: Iterable[DataElement]) -> None:
+    """Put elements into a result as they stand, valid or not: the result must go where its source lies."""
+    for element in elements:
+        dataset[element.tag] = element
+
+
+def _copy(source: Dataset, keywords: Sequence[str], remarks: list[str], *, only_present: bool = False) -> Dataset:
+    target = Dataset()
+    for keyword in keywords:
+        if keyword in source or not only_present:
+            element = _copied(source, keyword, remarks)
+            target[element.tag] = element
+    return target
+
+
+def _copied(source: Dataset, keyword: str, remarks: list[str]) -> DataElement:
+    """One element by its dictionary VR; blank and remarked where its value cannot be kept."""
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(keyword)
+    vr = dictionary_VR(tag)
+    try:
+        value = source[keyword].value if keyword in source else None
+        if vr == "SQ":
+            value = [_copy(item, CODE, remarks, only_present=True) for item in value or []]
+        else:
+            value = _valid(value, vr, dictionary_VM(tag))
+    except UNREADABLE:
+        remarks.append(f"{keyword} of the source is not valid and was left empty")
+        value = [] if vr == "SQ" else None
+    return DataElement(tag, vr, value, validation_mode=config.IGNORE)
+
+
+def _valid(value: object, vr: str, multiplicity: str) -> object:
+    """Text as it stands, because a result must be filed with its source; anything else only if it is valid.
+
+    Raises:
+        ValueError: not a value of this representation or multiplicity.
+    """
+    if value is None or value == "":
+        return None
+    values = list(value) if isinstance(value, MultiValue) else [value]
+    if vr in TEXT_VR:
+        return "\\".join(str(v) for v in values)
+    if len(values) > 1 and multiplicity == "1":
+        raise ValueError(f"{len(values)} values for one")
+    for single in values:
+        validate_value(vr, str(single), config.RAISE)
+    return [str(v) for v in values] if len(values) > 1 else str(values[0])
+
+
+def _requests(first: Dataset, identity: Dataset, context: ReportContext, remarks: list[str]) -> Iterable[Dataset]:
+    """Request Attributes of an image as a report's Referenced Request.
+
+    Source: PS3.3 C.17.2.
+    """
+    copied = ("RequestedProcedureID", "RequestedProcedureDescription", "AccessionNumber")
+    for asked in first.get("RequestAttributesSequence") or []:
+        request = _copy(asked, copied, remarks)
+        request.StudyInstanceUID = context.study_instance_uid
+        if not request.AccessionNumber:
+            request["AccessionNumber"] = identity["AccessionNumber"]
+        request.PlacerOrderNumberImagingServiceRequest = request.FillerOrderNumberImagingServiceRequest = ""
+        request.ReferencedStudySequence = []
+        codes = asked.get("RequestedProcedureCodeSequence") or []
+        request.RequestedProcedureCodeSequence = [_copy(c, CODE, remarks, only_present=True) for c in codes]
+        yield request

@@ -1,0 +1,95 @@
+"""What every result carries beyond its own content: whose it is, who made it, when."""
+
+import textwrap
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from dicom_node.model import ResultKind
+from dicom_node.report.concepts import PROCESSING_EQUIPMENT, concept
+from dicom_node.report.context import ReportContext
+from dicom_node.report.normalise import Source, keep_verbatim
+from dicom_node.report.uids import device_uid, series_uid, sop_instance_uid
+from engine.findings import Algorithm
+
+LONGEST_DESCRIPTION = 64  # characters of LO
+
+
+def header(instance_uid: str, class_uid: str, context: ReportContext) -> Dataset:
+    """A stand-in for a source instance that highdicom accepts whatever the source is like.
+
+    It names nobody: patient and study are stamped on what highdicom makes of it.
+    """
+    stub = Dataset()
+    stub.PatientID, stub.StudyID, stub.AccessionNumber = "", "", ""
+    stub.SpecificCharacterSet = "ISO_IR 192"
+    stub.StudyInstanceUID = context.study_instance_uid
+    stub.SeriesInstanceUID = context.series_instance_uid
+    stub.SOPInstanceUID, stub.SOPClassUID = instance_uid, class_uid
+    for keyword in ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "PatientName", "ReferringPhysicianName"):
+        setattr(stub, keyword, "")
+    return stub
+
+
+def stamp(
+    dataset: Dataset, source: Source, context: ReportContext, algorithm: Algorithm, kind: ResultKind, description: str
+) -> Dataset:
+    """Add what highdicom leaves out, and replace what it draws from the clock; changes and returns the dataset.
+
+    Source: IHE Radiology AI Results (AIR), equipment and device identification.
+    """
+    keep_verbatim(dataset, source.identity)
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    moment = context.moment(source.utc_offset)
+    for name in ("Series", "Content", "InstanceCreation"):
+        setattr(dataset, f"{name}Date", moment.strftime("%Y%m%d"))
+        setattr(dataset, f"{name}Time", moment.strftime("%H%M%S"))
+    dataset.SeriesDescription = _cut(description)
+    dataset.SeriesNumber = context.series_number(kind)
+    dataset.InstanceNumber = context.revision
+    equipment = context.equipment
+    dataset.Manufacturer, dataset.ManufacturerModelName = equipment.manufacturer, equipment.model_name
+    dataset.SoftwareVersions, dataset.DeviceSerialNumber = equipment.software_versions, equipment.device_serial_number
+    dataset.DeviceUID = device_uid(algorithm)
+    dataset.ContributingEquipmentSequence = [_contribution(source, context, algorithm)]
+    return dataset
+
+
+def uids(context: ReportContext, algorithm: Algorithm, kind: ResultKind) -> dict[str, Any]:
+    """Series Instance UID and SOP Instance UID of a result, by the names of highdicom's arguments."""
+    return {
+        "series_instance_uid": series_uid(context, algorithm, kind),
+        "sop_instance_uid": sop_instance_uid(context, algorithm, kind),
+    }
+
+
+def made_by(context: ReportContext) -> dict[str, Any]:
+    """General Equipment by the names of highdicom's arguments."""
+    equipment = context.equipment
+    return {
+        "manufacturer": equipment.manufacturer,
+        "manufacturer_model_name": equipment.model_name,
+        "software_versions": equipment.software_versions,
+        "device_serial_number": equipment.device_serial_number,
+    }
+
+
+def parameters(algorithm: Algorithm) -> dict[str, str]:
+    """Algorithm Parameters (0066,0032) and (111002, DCM): which weights, where, and how."""
+    told = {"weights SHA-256": algorithm.weights_digest, "device": algorithm.device, "parameters": algorithm.parameters}
+    return {name: text for name, text in told.items() if text}
+
+
+def _contribution(source: Source, context: ReportContext, algorithm: Algorithm) -> Dataset:
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = [concept(PROCESSING_EQUIPMENT)]
+    item.Manufacturer, item.ManufacturerModelName = algorithm.manufacturer, algorithm.name
+    item.SoftwareVersions, item.DeviceUID = algorithm.version, device_uid(algorithm)
+    moment = context.moment(source.utc_offset)
+    item.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S") + (source.utc_offset or context.utc_offset)
+    item.ContributionDescription = "AI analysis of the source series"
+    return item
+
+
+def _cut(text: str) -> str:
+    return textwrap.shorten(text, LONGEST_DESCRIPTION, placeholder=" ...")

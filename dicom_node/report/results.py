@@ -1,0 +1,96 @@
+"""Findings in, SOP Instances out, files on disk."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydicom import config
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from dicom_node.model import Result, ResultKind
+from dicom_node.report.context import MadeResult, ReportContext
+from dicom_node.report.normalise import normalise
+from dicom_node.report.segmentation import make_segmentation, marked_segments
+from dicom_node.report.structured_report import make_reports
+from dicom_node.report.uids import derived_uid
+from engine.findings import Findings
+from engine.volume import Volume
+
+IMPLEMENTATION_CLASS_UID = UID(derived_uid("implementation", "dicom-node", "report"))
+IMPLEMENTATION_VERSION_NAME = "DICOM_NODE"
+
+
+def make_results(
+    findings: Findings, volume: Volume | None, sources: Sequence[Dataset], context: ReportContext
+) -> list[MadeResult]:
+    """Every form of a job's result: SEG where something is marked, SR always, secondary capture where wanted or needed.
+
+    Args:
+        findings: the engine's claim; its masks lie on the volume's grid.
+        volume: what the engine saw; None where the input was refused before there was one.
+        sources: headers of the source series in any order; no pixel data is needed.
+        context: the job's part.
+
+    Raises:
+        ValueError: there is no source, or a segment's mask has another shape than the volume.
+    """
+    marked = marked_segments(findings)
+    if volume is None and marked:
+        raise ValueError("segments without the volume that they lie on")
+    for m in marked:
+        if volume is not None and m.segment.mask.shape != volume.voxels.shape:
+            raise ValueError(
+                f"segment {m.segment.key!r} has the shape {m.segment.mask.shape}, the volume {volume.voxels.shape}"
+            )
+    with config.disable_value_validation():  # identifiers are copied as they stand; what the node makes is checked after
+        source = normalise(sources, volume, context)
+        segmentation = None
+        if volume is not None and marked and source.frame_of_reference_uid:
+            segmentation = make_segmentation(findings, marked, volume, source, context)
+        made = [MadeResult(ResultKind.SEG, 0, segmentation)] if segmentation is not None else []
+        made += make_reports(findings, marked, volume, source, segmentation, context)
+    return made
+
+
+def write_results(made: Sequence[MadeResult], directory: Path) -> list[Result]:
+    """Write Part 10 files whose names and contents are on stable storage when this returns.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    results = [_write(m, directory) for m in made]
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return results
+
+
+def _write(made: MadeResult, directory: Path) -> Result:
+    dataset = made.dataset
+    path = directory / f"{made.kind.value.lower()}{f'-{made.rank}' if made.rank else ''}.dcm"
+    temporary = path.with_suffix(".tmp")
+    whole = Dataset()
+    whole.update(dataset)
+    whole.file_meta = _file_meta(dataset)
+    with temporary.open("wb") as file, config.disable_value_validation():
+        dcmwrite(file, whole, enforce_file_format=True)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    uids = (str(dataset.SOPInstanceUID), str(dataset.SOPClassUID), str(dataset.SeriesInstanceUID))
+    return Result(*uids, kind=made.kind, rank=made.rank, path=path)
+
+
+def _file_meta(dataset: Dataset) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    return meta

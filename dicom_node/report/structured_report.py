@@ -1,0 +1,200 @@
+"""Findings, nothing found or not analysed: each is a TID 1500 Structured Report."""
+
+from collections.abc import Sequence
+
+import highdicom as hd
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.uid import ComprehensiveSRStorage, EnhancedSRStorage, ExplicitVRLittleEndian
+
+from dicom_node.model import ResultKind
+from dicom_node.report.concepts import (
+    ABSENT,
+    CAD_SUMMARY,
+    COMMENT,
+    DEVICE_OBSERVER,
+    QUALITATIVE_EVALUATIONS,
+    REPORT_TITLE,
+    SUMMARY,
+    concept,
+)
+from dicom_node.report.context import MadeResult, ReportContext
+from dicom_node.report.contour import Outline, largest_outline
+from dicom_node.report.measurement_groups import Group, measurement_groups
+from dicom_node.report.normalise import Source
+from dicom_node.report.provenance import header, made_by, parameters, stamp, uids
+from dicom_node.report.segmentation import MarkedSegment, geometry_note, remark_note
+from dicom_node.report.uids import device_uid, series_uid, sop_instance_uid
+from engine.findings import Findings, Outcome
+from engine.volume import Volume
+
+CONTAINS = hd.sr.RelationshipTypeValues.CONTAINS
+FALLBACKS = (ComprehensiveSRStorage, EnhancedSRStorage)
+IMAGE_LIBRARY_CLASSES = {"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.128"}
+NO_SEGMENTATION = "No segmentation object: the source has no frame of reference."
+
+
+def make_reports(
+    findings: Findings,
+    marked: tuple[MarkedSegment, ...],
+    volume: Volume | None,
+    source: Source,
+    segmentation: Dataset | None,
+    context: ReportContext,
+) -> list[MadeResult]:
+    """The report as Comprehensive 3D SR, and as Comprehensive and Enhanced SR for destinations that know no other.
+
+    Source: PS3.16 TID 1500; PS3.3 A.35.
+    """
+    outlines = [largest_outline(m.segment.mask) for m in marked]
+    groups: list[Group] = []
+    if volume is not None:
+        for m, outline in zip(marked, outlines, strict=True):
+            groups += measurement_groups(m, outline, volume, source, segmentation, findings.algorithm, context)
+    content = hd.sr.MeasurementReport(
+        observation_context=_observer(findings, context),
+        procedure_reported=concept(context.engine.procedure_reported),
+        imaging_measurements=groups or None,
+        title=concept(REPORT_TITLE),
+        referenced_images=_library(outlines, volume, source, context) or None,
+    )
+    content[0].ContentSequence.append(_evaluations(findings, volume, source, context, segmentation))
+    preferred = _document(content, findings, volume, source, segmentation, context)
+    return [MadeResult(ResultKind.SR, 0, preferred), *_fallbacks(preferred, findings, context)]
+
+
+def _observer(findings: Findings, context: ReportContext) -> hd.sr.ObservationContext:
+    algorithm = findings.algorithm
+    device = hd.sr.DeviceObserverIdentifyingAttributes(
+        uid=device_uid(algorithm),
+        name=context.engine.name,
+        manufacturer_name=algorithm.manufacturer,
+        model_name=algorithm.name,
+        serial_number=context.equipment.device_serial_number,
+    )
+    return hd.sr.ObservationContext(observer_device_context=hd.sr.ObserverContext(concept(DEVICE_OBSERVER), device))
+
+
+def _library(outlines: list[Outline], volume: Volume | None, source: Source, context: ReportContext) -> list[Dataset]:
+    """Stand-ins for the slices that are cited; of ordinary cross-sectional images only."""
+    if volume is None:
+        return []
+    entries = []
+    for index in sorted({o.slice_index for o in outlines}):
+        uid = volume.slices[index].sop_instance_uid
+        class_uid = source.sop_class_uid(uid)
+        if class_uid not in IMAGE_LIBRARY_CLASSES:
+            return []
+        entry = header(uid, class_uid, context)
+        entry.Modality = volume.modality
+        entry.Rows, entry.Columns = volume.voxels.shape[1:]
+        entry.PixelSpacing = list(volume.pixel_spacing_mm)
+        entry.SliceThickness = volume.slice_thickness_mm or volume.spacing_mm[0]
+        entry.ImagePositionPatient = [float(v) for v in volume.positions_mm[index]]
+        entry.ImageOrientationPatient = [float(v) for v in (*volume.row_direction, *volume.column_direction)]
+        if source.frame_of_reference_uid:
+            entry.FrameOfReferenceUID = source.frame_of_reference_uid
+        entries.append(entry)
+    return entries
+
+
+def _evaluations(
+    findings: Findings, volume: Volume | None, source: Source, context: ReportContext, segmentation: Dataset | None
+) -> hd.sr.ContainerContentItem:
+    """How the analysis ended, in code and in words.
+
+    Source: PS3.16 TID 1500, "Qualitative Evaluations"; CID 6047.
+    """
+    shown = any(s.mask.any() for s in findings.segments)
+    items: list[hd.sr.ContentItem] = [
+        hd.sr.CodeContentItem(concept(CAD_SUMMARY), concept(SUMMARY[findings.outcome, shown]), CONTAINS)
+    ]
+    if findings.outcome is Outcome.NOTHING_FOUND:
+        looked_for = findings.finding_type or context.engine.finding_type
+        items.append(hd.sr.CodeContentItem(concept(looked_for), concept(ABSENT), CONTAINS))
+    words = [
+        findings.reason,
+        context.remark,
+        NO_SEGMENTATION if shown and segmentation is None else "",
+        *findings.remarks,
+        *(volume.remarks if volume is not None else ()),
+        *source.remarks,
+        "Computed by " + ", ".join(_computed_by(findings)) + ".",
+    ]
+    items += [hd.sr.TextContentItem(concept(COMMENT), w, CONTAINS) for w in dict.fromkeys(words) if w]
+    box = hd.sr.ContainerContentItem(concept(QUALITATIVE_EVALUATIONS), relationship_type=CONTAINS)
+    box.ContentSequence = hd.sr.ContentSequence(items)
+    return box
+
+
+def _computed_by(findings: Findings) -> list[str]:
+    algorithm = findings.algorithm
+    return [f"{algorithm.name} {algorithm.version}", *(f"{n}: {t}" for n, t in parameters(algorithm).items())]
+
+
+def _document(
+    content: hd.sr.MeasurementReport,
+    findings: Findings,
+    volume: Volume | None,
+    source: Source,
+    segmentation: Dataset | None,
+    context: ReportContext,
+) -> Dataset:
+    evidence = [header(i.sop_instance_uid, i.sop_class_uid, context) for i in source.instances]
+    document: Dataset = hd.sr.Comprehensive3DSR(
+        evidence=[*evidence, *([segmentation] if segmentation is not None else [])],
+        content=content,
+        series_number=context.series_number(ResultKind.SR),
+        instance_number=context.revision,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        requested_procedures=list(source.requests) or None,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **uids(context, findings.algorithm, ResultKind.SR),
+        **made_by(context),
+    )
+    document.ContentQualification = context.content_qualification
+    if context.predecessors:
+        document.PredecessorDocumentsSequence = [_predecessors(context)]
+    description = f"AI {context.engine.title} report{_outcome_note(findings)}"
+    if volume is not None:
+        description += geometry_note(volume)
+    description += remark_note(context)
+    return stamp(document, source, context, findings.algorithm, ResultKind.SR, description)
+
+
+def _outcome_note(findings: Findings) -> str:
+    return "" if findings.outcome is Outcome.FINDINGS else f": {findings.outcome.value}"
+
+
+def _predecessors(context: ReportContext) -> Dataset:
+    """Reports that this one replaces, of the same study."""
+    study = Dataset()
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = context.study_instance_uid, []
+    for series_of in dict.fromkeys(series for _, _, series in context.predecessors):
+        series, instances = Dataset(), []
+        for class_uid, instance_uid, _ in (p for p in context.predecessors if p[2] == series_of):
+            item = Dataset()
+            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = class_uid, instance_uid
+            instances.append(item)
+        series.SeriesInstanceUID, series.ReferencedSOPSequence = series_of, instances
+        study.ReferencedSeriesSequence.append(series)
+    return study
+
+
+def _fallbacks(preferred: Dataset, findings: Findings, context: ReportContext) -> Sequence[MadeResult]:
+    """The same content under other classes, each with its own series and instance UID."""
+    made = []
+    for rank, class_uid in enumerate(FALLBACKS, 1):
+        document = Dataset()
+        document.update(preferred)
+        own = {
+            "SOPClassUID": class_uid,
+            "SeriesInstanceUID": series_uid(context, findings.algorithm, ResultKind.SR, rank),
+            "SOPInstanceUID": sop_instance_uid(context, findings.algorithm, ResultKind.SR, rank),
+        }
+        for keyword, uid in own.items():
+            document[keyword] = DataElement(keyword, "UI", uid)  # its own elements: the others are shared
+        made.append(MadeResult(ResultKind.SR, rank, document))
+    return made
