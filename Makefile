@@ -12,6 +12,10 @@ WHEELHOUSE ?=
 PYTEST_ARGS ?=
 export PYTHON TORCH_ARGS PIP_ARGS WHEELHOUSE PREFIX DESTDIR RELEASE
 
+ifeq ($(strip $(VENV)),)
+$(error VENV is empty: name the folder of the virtual environment)
+endif
+
 # An environment is made anew only when what it is made of changes.
 PINS := $(shell cat pyproject.toml constraints.txt .ci/environment | sha256sum | cut -c1-16)
 TEST_STAMP := $(VENV)/.installed-test-$(PINS)
