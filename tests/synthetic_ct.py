@@ -205,7 +205,7 @@ def _positions(how: Variant, axes: np.ndarray, column: np.ndarray, slices: int, 
     heights = np.cumsum(steps) - steps.sum() / 2
     middle = slices // 2
     heights = heights[middle : middle + 1] if how.lone else np.delete(heights, range(middle, middle + how.missing))
-    return heights[:, None] * axes[:, 2] - side / 2 * (axes[:, 0] + column)
+    return np.asarray(heights[:, None] * axes[:, 2] - side / 2 * (axes[:, 0] + column))
 
 
 def _images(how: Variant, positions: np.ndarray, row: np.ndarray, column: np.ndarray, voxels: np.ndarray) -> list[_Image]:
