@@ -37,6 +37,10 @@ HEADER_KEYWORDS = (
 )
 
 
+class NotASlice(Refusal):
+    """The instance is whole but no slice: a captured screen, a report, a segmentation."""
+
+
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
     """How one instance stores its pixels (PS3.3 C.7.6.3)."""
@@ -113,12 +117,12 @@ def _modality(dataset: Dataset, sop_class_uid: str) -> str:
     if modality is None:
         name = uids.UID(sop_class_uid).name
         known = name if name != sop_class_uid else "an unknown kind of object"
-        raise Refusal(f"Not a CT, MR or PET image but {known}; only original slices can be analysed.")
+        raise NotASlice(f"Not a CT, MR or PET image but {known}; only original slices can be analysed.")
     if integer(dataset, "SamplesPerPixel", 1) != 1 or text(dataset, "PhotometricInterpretation") not in (
         "MONOCHROME1",
         "MONOCHROME2",
     ):
-        raise Refusal("The image is in colour or not greyscale; only original greyscale slices can be analysed.")
+        raise NotASlice("The image is in colour or not greyscale; only original greyscale slices can be analysed.")
     return modality
 
 

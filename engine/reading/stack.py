@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from engine.api import Refusal
 from engine.geometry import StackReport, examine
 from engine.reading.elements import quiet, refusing
-from engine.reading.header import HEADER_KEYWORDS, FrameHeader, frames_of
+from engine.reading.header import HEADER_KEYWORDS, FrameHeader, NotASlice, frames_of
 from engine.reading.pixels import stored_frames, transfer_syntax_of
 from engine.reading.rescale import Int16OverflowError, Scale, first_scale, fitting_scale, padding_is_plausible, to_int16
 from engine.volume import SliceReference, Volume
@@ -101,15 +101,18 @@ def _read(sources: Sequence[_Source]) -> Volume:
 
 
 def _slices(sources: Sequence[_Source]) -> tuple[list[_Slice], list[str]]:
-    """Every frame of every readable instance; a few instances that are no slices (a captured screen) are left out."""
+    """Every frame of every instance; a few instances that are no slices (a captured screen) are left out.
+
+    A damaged slice is never left out: the result would lack a part of the patient.
+    """
     slices: list[_Slice] = []
-    refused: list[Refusal] = []
+    refused: list[NotASlice] = []
     for source in sources:
         try:
             header = source.header()
             frames = frames_of(header)
             _require_bytes(header, frames[0], source)
-        except Refusal as refusal:
+        except NotASlice as refusal:
             refused.append(refusal)
         else:
             slices += [_Slice(frame, source) for frame in frames]

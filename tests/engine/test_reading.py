@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 import pydicom.uid as uids
 import pytest
+from highdicom.legacy import LegacyConvertedEnhancedCTImage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
@@ -170,6 +171,25 @@ def test_a_captured_screen_among_the_slices_is_left_out(axial: list[Dataset]) ->
     volume = read_volume([*axial, *capture])
     assert len(volume.slices) == 24
     assert "1 of 25 instances left out" in volume.remarks[0]
+
+
+def test_one_damaged_slice_refuses_the_series(axial: list[Dataset]) -> None:
+    with pytest.raises(Refusal, match="truncated"):
+        read_volume([*change(axial[:1], PixelData=b"\0" * 100), *axial[1:]])
+
+
+def test_a_legacy_converted_multi_frame_gives_the_same_voxels(axial: list[Dataset]) -> None:
+    converted = LegacyConvertedEnhancedCTImage(
+        [axial[index] for index in np.random.default_rng(2).permutation(24)],
+        series_instance_uid="1.2.3",
+        series_number=1,
+        sop_instance_uid="1.2.3.4",
+        instance_number=1,
+    )
+    plain, volume = read_volume(axial), read_volume([converted])
+    np.testing.assert_array_equal(volume.voxels, plain.voxels)
+    np.testing.assert_array_equal(volume.affine, plain.affine)
+    assert {reference.sop_instance_uid for reference in volume.slices} == {"1.2.3.4"}
 
 
 def test_two_images_under_one_uid_are_refused(axial: list[Dataset]) -> None:
