@@ -1,0 +1,87 @@
+"""The head of a received file: preamble and File Meta Information, ours; the dataset behind it stays the sender's.
+
+Source: DICOM PS3.10 7.1 and Table 7.1-1.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
+from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
+from pydicom.tag import Tag
+
+IMPLEMENTATION_CLASS_UID = "2.25.251862563926118530377915436424287401493"
+PREAMBLE = b"\0" * 128 + b"DICM"
+SH_LENGTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRequest:
+    """What is known of an instance before its dataset: the C-STORE command and its association.
+
+    Attributes:
+        peer_host, peer_port: where it came from.
+        local_host, local_port: where it was received.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae_title: str = ""
+    called_ae_title: str = ""
+    peer_host: str = ""
+    peer_port: int = 0
+    local_host: str = ""
+    local_port: int = 0
+
+
+def head(request: StoreRequest) -> bytes:
+    """Everything of the file that stands before the dataset."""
+    meta = FileMetaDataset()
+    for keyword, value in _values(request).items():
+        if value:  # as it came: a UID that breaks PS3.5 9.1 is the sender's, and is kept
+            tag = Tag(keyword)
+            meta[tag] = DataElement(tag, dictionary_VR(tag), value, validation_mode=IGNORE)
+    buffer = DicomBytesIO()
+    write_file_meta_info(buffer, meta, enforce_standard=True)
+    return PREAMBLE + buffer.getvalue()
+
+
+def _values(request: StoreRequest) -> dict[str, str | bytes]:
+    peer = presentation_address(request.peer_host, request.peer_port)
+    return {
+        "FileMetaInformationVersion": b"\x00\x01",
+        "MediaStorageSOPClassUID": request.sop_class_uid,
+        "MediaStorageSOPInstanceUID": request.sop_instance_uid,
+        "TransferSyntaxUID": request.transfer_syntax_uid,
+        "ImplementationClassUID": IMPLEMENTATION_CLASS_UID,
+        "ImplementationVersionName": implementation_version_name(),
+        "SourceApplicationEntityTitle": request.calling_ae_title,
+        "SendingApplicationEntityTitle": request.calling_ae_title,
+        "ReceivingApplicationEntityTitle": request.called_ae_title,
+        "SourcePresentationAddress": peer,
+        "SendingPresentationAddress": peer,
+        "ReceivingPresentationAddress": presentation_address(request.local_host, request.local_port),
+    }
+
+
+def presentation_address(host: str, port: int) -> str:
+    """A URI, as VR UR wants it: dicom://10.1.2.3:104; empty without a host."""
+    if not host:
+        return ""
+    return f"dicom://[{host}]:{port}" if ":" in host else f"dicom://{host}:{port}"
+
+
+@cache
+def implementation_version_name() -> str:
+    """DICOM_NODE_ and the version, at most 16 characters."""
+    try:
+        number = version("dicom-node")
+    except PackageNotFoundError:
+        number = "0"
+    return f"DICOM_NODE_{number}"[:SH_LENGTH]

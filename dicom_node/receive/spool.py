@@ -1,0 +1,187 @@
+"""Files on stable storage: what is acknowledged is here, whole, under a name that was never used before.
+
+```
+spool/incoming/<unique>                          being written; leftovers are dropped at the next start
+spool/instances/<YYYYMMDD>/<HHMM>/<unique>.dcm   received, by the UTC minute of arrival
+spool/quarantine/<unique>.dcm                    received, but no instance that can be indexed
+```
+An instance appears under instances/ in one rename, after its bytes are on stable storage; then the directory is synchronised.
+The modification time of the file is the time of receipt, so that a rebuilt ledger says the same as the lost one.
+"""
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+FILE_MODE = 0o640
+DIRECTORY_MODE = 0o750
+SUFFIX = ".dcm"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that has reached stable storage, name and all."""
+
+    path: Path
+    size_bytes: int
+    received_at: float
+
+
+class IncomingFile:
+    """A file while it arrives: write, then either commit or discard; as a context it discards what was not committed."""
+
+    def __init__(self, spool: "Spool", path: Path) -> None:
+        self._spool = spool
+        self._path = path
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Append.
+
+        Raises:
+            OSError: no space, a failing disk …; the file is to be discarded.
+        """
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    def commit(self) -> StoredFile:
+        """Put file and name on stable storage.
+
+        Raises:
+            OSError: it could not be done; nothing is visible.
+        """
+        os.fsync(self._descriptor)
+        status = os.fstat(self._descriptor)
+        self._close()
+        target = self._spool.place(self._path, status.st_mtime)
+        return StoredFile(target, status.st_size, status.st_mtime)
+
+    def discard(self) -> None:
+        """Leave nothing behind, unless it was committed."""
+        if self._descriptor >= 0:
+            self._close()
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)
+
+
+class Spool:
+    """The directory tree of received files; safe for any number of threads and processes.
+
+    Raises:
+        OSError: the directories cannot be made.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.incoming = self.root / "incoming"
+        self.instances = self.root / "instances"
+        self.quarantined = self.root / "quarantine"
+        for directory in (self.incoming, self.instances, self.quarantined):
+            make_durable_directory(directory)
+        self._made: set[Path] = set()
+
+    def open(self) -> IncomingFile:
+        """A new, empty file.
+
+        Raises:
+            OSError: there is no room, or no right, to make one.
+        """
+        return IncomingFile(self, self.incoming / _unique())
+
+    def place(self, path: Path, received_at: float) -> Path:
+        """Move a synchronised file to where it stays, durably."""
+        directory = self.instances / time.strftime("%Y%m%d/%H%M", time.gmtime(received_at))
+        if directory not in self._made:
+            make_durable_directory(directory)
+            self._made = {*(d for d in self._made if d.parent == directory.parent), directory}
+        target = directory / (path.name + SUFFIX)
+        try:
+            return move_durably(path, target)
+        except FileNotFoundError:  # retention has emptied and removed the directory meanwhile
+            make_durable_directory(directory)
+            return move_durably(path, target)
+
+    def quarantine(self, path: Path) -> Path:
+        """Move a received file aside, durably. Where it lies afterwards.
+
+        Raises:
+            OSError: it could not be moved; it lies where it was.
+        """
+        return path if path.parent == self.quarantined else move_durably(path, self.quarantined / path.name)
+
+    def remove(self, path: Path) -> None:
+        """Delete a received file, durably; that it is gone already is fine."""
+        path.unlink(missing_ok=True)
+        synchronise_directory(path.parent)
+
+    def drop_leftovers(self) -> int:
+        """Delete what an earlier process was still writing: never acknowledged. Call before receiving starts. How many."""
+        leftovers = sorted(self.incoming.iterdir())
+        for path in leftovers:
+            path.unlink(missing_ok=True)
+        return len(leftovers)
+
+    def batches(self) -> Iterator[list[StoredFile]]:
+        """All received files in order of arrival, one directory (a minute) at a time."""
+        for directory in sorted(d for d in self.instances.glob("*/*") if d.is_dir()):
+            yield list(_stored_files(directory))
+
+
+def _stored_files(directory: Path) -> Iterator[StoredFile]:
+    for path in sorted(directory.glob(f"*{SUFFIX}")):
+        with contextlib.suppress(FileNotFoundError):  # deleted by retention since it was listed
+            status = path.stat()
+            yield StoredFile(path, status.st_size, status.st_mtime)
+
+
+def move_durably(source: Path, target: Path) -> Path:
+    """Rename within the spool; when it returns, the name is on stable storage; when it raises, nothing has that name."""
+    source.rename(target)
+    try:
+        synchronise_directory(target.parent)
+        if source.parent.name != "incoming":  # a temporary name may come back after a crash: it is dropped then
+            synchronise_directory(source.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            target.rename(source)
+        raise
+    return target
+
+
+def make_durable_directory(directory: Path) -> None:
+    """Make a directory and its parents, each name on stable storage."""
+    if directory.is_dir():
+        return
+    make_durable_directory(directory.parent)
+    directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+    synchronise_directory(directory.parent)
+
+
+def synchronise_directory(directory: Path) -> None:
+    """Put the names in a directory on stable storage."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unique() -> str:
+    """A name never given before, by any process; names sort by time."""
+    return f"{time.time_ns():020d}-{secrets.token_hex(6)}"
