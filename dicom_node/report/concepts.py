@@ -14,8 +14,10 @@ DEVICE_OBSERVER = Code("121007", "DCM", "Device")
 ABSENT = Code("373572006", "SCT", "Clinical finding absent")
 VOLUME = Code("118565006", "SCT", "Volume")
 MILLILITRE = Code("ml", "UCUM", "milliliter")
-IN_PLANE = {"103339001", "103340004"}  # long axis, short axis: measured on the slice that shows the contour
-LATERALITY_SIDE = {"7771000": "L", "24028007": "R"}
+MILLIMETRE = Code("mm", "UCUM", "millimeter")
+LONG_AXIS = Code("103339001", "SCT", "Long Axis")
+SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
+IN_PLANE = {LONG_AXIS.value, SHORT_AXIS.value}  # measured on the slice that shows the contour
 
 SUMMARY = {  # CID 6047; by outcome and whether there is anything to show
     (Outcome.FINDINGS, True): Code("111242", "DCM", "All algorithms succeeded; with findings"),

@@ -35,3 +35,12 @@ def largest_outline(mask: np.ndarray) -> Outline:
     points = longest[:-1] - 0.5  # the padding shifts by one pixel, the convention by half a pixel
     points = points[:: len(points) // MOST_POINTS + 1]
     return Outline(index, np.vstack([points, points[:1]]))
+
+
+def long_axis(outline: Outline, pixel_spacing_mm: tuple[float, float]) -> tuple[Outline, float]:
+    """The two points of an outline that lie furthest apart in the patient, and their distance in mm."""
+    row_step, column_step = pixel_spacing_mm
+    points_mm = outline.points * (column_step, row_step)
+    distances = np.linalg.norm(points_mm[:, None] - points_mm[None], axis=2)
+    first, second = np.unravel_index(int(distances.argmax()), distances.shape)
+    return Outline(outline.slice_index, outline.points[[first, second]]), float(distances.max())

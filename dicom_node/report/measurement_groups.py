@@ -1,14 +1,15 @@
 """What an SR says of each segment: numbers about the segment (TID 1411) and where to look (TID 1410)."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import highdicom as hd
 import numpy as np
 from pydicom.dataset import Dataset
 
-from dicom_node.report.concepts import AI_FAMILY, IN_PLANE, MILLILITRE, VOLUME, concept
+from dicom_node.report.concepts import AI_FAMILY, IN_PLANE, LONG_AXIS, MILLILITRE, MILLIMETRE, VOLUME, concept
 from dicom_node.report.context import ReportContext
-from dicom_node.report.contour import Outline
+from dicom_node.report.contour import Outline, long_axis
 from dicom_node.report.normalise import Source
 from dicom_node.report.provenance import parameters
 from dicom_node.report.segmentation import MarkedSegment
@@ -22,44 +23,67 @@ DECIMALS = 3
 Group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations | hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations
 
 
-def measurement_groups(
-    marked: MarkedSegment,
-    outline: Outline,
-    volume: Volume,
-    source: Source,
-    segmentation: Dataset | None,
-    algorithm: Algorithm,
-    context: ReportContext,
-) -> list[Group]:
-    """Two groups with the segment's tracking UID; without a SEG all numbers stand in the one with the contour.
+@dataclass(frozen=True)
+class Scene:
+    """What all groups of a report have in common.
+
+    Attributes:
+        segmentation: the SEG whose segments are cited; None where the source has no frame of reference.
+        lone: whether the report is about one segment only.
+    """
+
+    volume: Volume
+    source: Source
+    segmentation: Dataset | None
+    algorithm: Algorithm
+    context: ReportContext
+    lone: bool
+
+
+def measurement_groups(marked: MarkedSegment, outline: Outline, scene: Scene) -> list[Group]:
+    """Groups with the segment's tracking UID; without a SEG all numbers stand in the one with the contour.
+
+    A lone segment has its long axis too. That also keeps PixelMed from holding TID 1411 against TID 1410, as it does where
+    exactly one of several groups is a planar one.
 
     Source: PS3.16 TID 1410, TID 1411.
     """
     segment = marked.segment
-    counted = Measurement(VOLUME, volume.volume_ml(segment.mask), MILLILITRE)
+    counted = Measurement(VOLUME, scene.volume.volume_ml(segment.mask), MILLILITRE)
     claimed = [m for m in segment.measurements if m.name.value != VOLUME.value]
     in_plane = [m for m in claimed if m.name.value in IN_PLANE]
     of_segment = [counted, *(m for m in claimed if m.name.value not in IN_PLANE)]
-    planar = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(segment, context),
-        referenced_region=_region(outline, volume, source),
-        measurements=_numbers(in_plane if segmentation else of_segment + in_plane, algorithm),
-        **_finding(segment),
+    if scene.segmentation is None:
+        return [_planar(segment, outline, of_segment + in_plane, scene)]
+    volumetric = _volumetric(marked, scene.segmentation, of_segment, scene)
+    if not scene.lone:
+        return [volumetric, _planar(segment, outline, in_plane, scene)]
+    axis, length_mm = long_axis(outline, scene.volume.pixel_spacing_mm)
+    claims = [m for m in in_plane if m.name.value == LONG_AXIS.value]
+    others = [m for m in in_plane if m.name.value != LONG_AXIS.value]
+    along = claims or [Measurement(LONG_AXIS, length_mm, MILLIMETRE)]
+    return [volumetric, _planar(segment, outline, others, scene), _planar(segment, axis, along, scene)]
+
+
+def _planar(segment: Segment, outline: Outline, measurements: list[Measurement], scene: Scene) -> Group:
+    return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        referenced_region=_region(outline, scene.volume, scene.source),
+        measurements=_numbers(measurements, scene.algorithm),
+        **_finding(segment, scene.context),
     )
-    if segmentation is None:
-        return [planar]
-    volumetric = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(segment, context),
+
+
+def _volumetric(marked: MarkedSegment, segmentation: Dataset, measurements: list[Measurement], scene: Scene) -> Group:
+    return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         referenced_segment=hd.sr.ReferencedSegment(
             sop_class_uid=segmentation.SOPClassUID,
             sop_instance_uid=segmentation.SOPInstanceUID,
             segment_number=marked.number,
-            source_series=hd.sr.SourceSeriesForSegmentation(context.series_instance_uid),
+            source_series=hd.sr.SourceSeriesForSegmentation(scene.context.series_instance_uid),
         ),
-        measurements=_numbers(of_segment, algorithm),
-        **_finding(segment),
+        measurements=_numbers(measurements, scene.algorithm),
+        **_finding(marked.segment, scene.context),
     )
-    return [volumetric, planar]
 
 
 def algorithm_identification(algorithm: Algorithm) -> hd.sr.AlgorithmIdentification:
@@ -73,14 +97,11 @@ def algorithm_identification(algorithm: Algorithm) -> hd.sr.AlgorithmIdentificat
     )
 
 
-def _tracking(segment: Segment, context: ReportContext) -> hd.sr.TrackingIdentifier:
-    return hd.sr.TrackingIdentifier(uid=tracking_uid(context, segment.key), identifier=segment.label)
-
-
-def _finding(segment: Segment) -> dict[str, Any]:
+def _finding(segment: Segment, context: ReportContext) -> dict[str, Any]:
     site = _site(segment)
     laterality = concept(segment.laterality) if segment.laterality else None
     return {
+        "tracking_identifier": hd.sr.TrackingIdentifier(uid=tracking_uid(context, segment.key), identifier=segment.label),
         "finding_category": concept(segment.category),
         "finding_type": concept(segment.property_type),
         "finding_sites": [hd.sr.FindingSite(concept(site), laterality=laterality)] if site else None,

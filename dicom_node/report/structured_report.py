@@ -20,11 +20,11 @@ from dicom_node.report.concepts import (
 )
 from dicom_node.report.context import MadeResult, ReportContext
 from dicom_node.report.contour import Outline, largest_outline
-from dicom_node.report.measurement_groups import Group, measurement_groups
+from dicom_node.report.measurement_groups import Group, Scene, measurement_groups
 from dicom_node.report.normalise import Source
 from dicom_node.report.provenance import header, made_by, parameters, stamp, uids
 from dicom_node.report.segmentation import MarkedSegment, geometry_note, remark_note
-from dicom_node.report.uids import device_uid, series_uid, sop_instance_uid
+from dicom_node.report.uids import device_uid, series_uid, sop_instance_uid, tracking_uid
 from engine.findings import Findings, Outcome
 from engine.volume import Volume
 
@@ -49,15 +49,18 @@ def make_reports(
     outlines = [largest_outline(m.segment.mask) for m in marked]
     groups: list[Group] = []
     if volume is not None:
+        scene = Scene(volume, source, segmentation, findings.algorithm, context, lone=len(marked) == 1)
         for m, outline in zip(marked, outlines, strict=True):
-            groups += measurement_groups(m, outline, volume, source, segmentation, findings.algorithm, context)
+            groups += measurement_groups(m, outline, scene)
     content = hd.sr.MeasurementReport(
         observation_context=_observer(findings, context),
         procedure_reported=concept(context.engine.procedure_reported),
-        imaging_measurements=groups or None,
+        imaging_measurements=groups or [_no_measurements(findings, context)],
         title=concept(REPORT_TITLE),
         referenced_images=_library(outlines, volume, source, context) or None,
     )
+    if not groups:
+        content[0].ContentSequence.pop()  # the empty group that highdicom wants
     content[0].ContentSequence.append(_evaluations(findings, volume, source, context, segmentation))
     preferred = _document(content, findings, volume, source, segmentation, context)
     return [MadeResult(ResultKind.SR, 0, preferred), *_fallbacks(preferred, findings, context)]
@@ -73,6 +76,14 @@ def _observer(findings: Findings, context: ReportContext) -> hd.sr.ObservationCo
         serial_number=context.equipment.device_serial_number,
     )
     return hd.sr.ObservationContext(observer_device_context=hd.sr.ObserverContext(concept(DEVICE_OBSERVER), device))
+
+
+def _no_measurements(findings: Findings, source: Source, context: ReportContext) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+    return hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(uid=tracking_uid(context, "exam"), identifier="exam"),
+        finding_category=concept(findings.finding_category or context.engine.finding_category),
+        finding_type=concept(findings.finding_type or context.engine.finding_type),
+    )
 
 
 def _library(outlines: list[Outline], volume: Volume | None, source: Source, context: ReportContext) -> list[Dataset]:
