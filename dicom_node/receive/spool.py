@@ -137,13 +137,14 @@ class Spool:
             path.unlink(missing_ok=True)
         return len(leftovers)
 
-    def batches(self) -> Iterator[list[StoredFile]]:
-        """All received files in order of arrival, one directory (a minute) at a time."""
-        for directory in sorted(d for d in self.instances.glob("*/*") if d.is_dir()):
-            yield list(_stored_files(directory))
+    def directories(self) -> Iterator[list[StoredFile]]:
+        """All received files in order of arrival, one directory (a minute) at a time; those in quarantine last."""
+        for directory in [*sorted(d for d in self.instances.glob("*/*") if d.is_dir()), self.quarantined]:
+            yield list(stored_files(directory))
 
 
-def _stored_files(directory: Path) -> Iterator[StoredFile]:
+def stored_files(directory: Path) -> Iterator[StoredFile]:
+    """The received files of one directory, in order of arrival."""
     for path in sorted(directory.glob(f"*{SUFFIX}")):
         with contextlib.suppress(FileNotFoundError):  # deleted by retention since it was listed
             status = path.stat()
