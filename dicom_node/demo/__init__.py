@@ -1,0 +1,1 @@
+"""A demonstration with a real network round trip and no preparation."""
