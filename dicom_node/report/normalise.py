@@ -17,6 +17,7 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import validate_value
 
 from dicom_node.report.context import ReportContext
+from engine.reading.elements import DAMAGE
 from engine.volume import Volume
 
 REQUIRED = (  # type 2 in every result: empty where the source says nothing
@@ -45,7 +46,6 @@ OPTIONAL = (
 LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 CODE = ("CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning")
 TEXT_VR = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
-UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, NotImplementedError)
 UTC_OFFSET = re.compile(r"[+-]\d{4}")
 
 
@@ -150,7 +150,7 @@ def _copied(source: Dataset, keyword: str, remarks: list[str]) -> DataElement:
             value = [_copy(item, CODE, remarks, only_present=True) for item in value or []]
         else:
             value = _valid(value, vr, dictionary_VM(tag))
-    except UNREADABLE:
+    except DAMAGE:
         remarks.append(f"{keyword} of the source is not valid and was left empty")
         value = [] if vr == "SQ" else None
     return DataElement(tag, vr, value, validation_mode=config.IGNORE)
@@ -180,13 +180,21 @@ def _requests(first: Dataset, identity: Dataset, context: ReportContext, remarks
     Source: PS3.3 C.17.2.
     """
     copied = ("RequestedProcedureID", "RequestedProcedureDescription", "AccessionNumber")
-    for asked in first.get("RequestAttributesSequence") or []:
+    for asked in _items(first, "RequestAttributesSequence", remarks):
         request = _copy(asked, copied, remarks)
         request.StudyInstanceUID = context.study_instance_uid
         if not request.AccessionNumber:
             request["AccessionNumber"] = identity["AccessionNumber"]
         request.PlacerOrderNumberImagingServiceRequest = request.FillerOrderNumberImagingServiceRequest = ""
         request.ReferencedStudySequence = []
-        codes = asked.get("RequestedProcedureCodeSequence") or []
+        codes = _items(asked, "RequestedProcedureCodeSequence", remarks)
         request.RequestedProcedureCodeSequence = [_copy(c, CODE, remarks, only_present=True) for c in codes]
         yield request
+
+
+def _items(dataset: Dataset, keyword: str, remarks: list[str]) -> list[Dataset]:
+    try:
+        return list(dataset.get(keyword) or [])
+    except DAMAGE:
+        remarks.append(f"{keyword} of the source is damaged and was left out")
+        return []

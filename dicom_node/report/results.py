@@ -13,6 +13,7 @@ from dicom_node.model import Result, ResultKind
 from dicom_node.report.context import MadeResult, ReportContext
 from dicom_node.report.normalise import normalise
 from dicom_node.report.segmentation import make_segmentation, marked_segments
+from dicom_node.report.snapshot import make_snapshot
 from dicom_node.report.structured_report import make_reports
 from dicom_node.report.uids import derived_uid
 from engine.findings import Findings
@@ -51,6 +52,8 @@ def make_results(
             segmentation = make_segmentation(findings, marked, volume, source, context)
         made = [MadeResult(ResultKind.SEG, 0, segmentation)] if segmentation is not None else []
         made += make_reports(findings, marked, volume, source, segmentation, context)
+        if volume is not None and (context.snapshot or (marked and segmentation is None)):
+            made.append(MadeResult(ResultKind.SC, 0, make_snapshot(findings, volume, source, context)))
     return made
 
 

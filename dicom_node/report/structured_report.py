@@ -78,7 +78,7 @@ def _observer(findings: Findings, context: ReportContext) -> hd.sr.ObservationCo
     return hd.sr.ObservationContext(observer_device_context=hd.sr.ObserverContext(concept(DEVICE_OBSERVER), device))
 
 
-def _no_measurements(findings: Findings, source: Source, context: ReportContext) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+def _no_measurements(findings: Findings, context: ReportContext) -> hd.sr.MeasurementsAndQualitativeEvaluations:
     return hd.sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(uid=tracking_uid(context, "exam"), identifier="exam"),
         finding_category=concept(findings.finding_category or context.engine.finding_category),
