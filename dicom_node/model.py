@@ -105,6 +105,7 @@ class Job:
         input_digest: SHA-256 over study, series and sorted SOP Instance UIDs.
         as_of: when the last of its instances arrived: the results' date, so that a repeated run gives the same bytes.
         remark: what the result must say of its input ("incomplete: 3 slices missing"), else empty.
+        destinations: names of those that take its results.
         predecessors: (SOP Class UID, SOP Instance UID, Series Instance UID) of SRs of earlier revisions that may be at a PACS.
     """
 
@@ -123,6 +124,7 @@ class Job:
     calling_ae_title: str = ""
     reason: str = ""
     remark: str = ""
+    destinations: tuple[str, ...] = ()
     predecessors: tuple[tuple[str, str, str], ...] = ()
 
 

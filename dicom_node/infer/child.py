@@ -7,6 +7,7 @@ child. The child dies with its parent (PR_SET_PDEATHSIG), so that a killed node 
 import ctypes
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -45,10 +46,15 @@ class Child:
     """Runs `function(task, progress)` in a spawned process; task and answer are pickled.
 
     The function's models live in its process between tasks. One task at a time: `run` is serialised.
+
+    Args:
+        function: picklable; called in the child.
+        memory_limit_bytes: of data that the child may allocate (RLIMIT_DATA); CUDA reserves more than it uses.
     """
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, memory_limit_bytes: int | None = None) -> None:
         self._function = function
+        self._memory_limit_bytes = memory_limit_bytes
         self._spawn = multiprocessing.get_context("spawn")
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
@@ -78,6 +84,7 @@ class Child:
                 case _Answer(value):
                     return value
                 case _Failure(kind, message, transient):
+                    self._end()  # what failed once may have left a device or a library in disorder
                     raise (TransientError if transient else PermanentError)(f"{kind}: {message}" if message else kind)
         self._end()
         raise TransientError(f"inference took longer than its limit of {time_limit_s:g} s and was killed")
@@ -88,7 +95,9 @@ class Child:
 
     def _start(self) -> Connection:
         self._pipe, theirs = self._spawn.Pipe()
-        self._process = self._spawn.Process(target=_serve, args=(theirs, self._function, os.getpid()), daemon=True)
+        self._process = self._spawn.Process(
+            target=_serve, args=(theirs, self._function, os.getpid(), self._memory_limit_bytes), daemon=True
+        )
         self._process.start()
         theirs.close()
         return self._pipe
@@ -109,8 +118,10 @@ def _cause(exit_code: int | None) -> str:
     return f"signal {signal.Signals(-exit_code).name}"
 
 
-def _serve(pipe: Connection, function: Function, parent: int) -> None:
+def _serve(pipe: Connection, function: Function, parent: int, memory_limit_bytes: int | None) -> None:
     """The child's loop: one task in, steps and one answer out."""
+    if memory_limit_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_limit_bytes, memory_limit_bytes))
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above took effect
         return

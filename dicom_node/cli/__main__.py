@@ -1,0 +1,5 @@
+"""`python -m dicom_node.cli`."""
+
+from dicom_node.cli import main
+
+main()

@@ -1,0 +1,223 @@
+"""Commands that work on a folder, without a network: explain, infer."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dicom_node.cli.application import EXIT_NOTHING, Json, app, chosen
+from dicom_node.cli.output import console, errors, print_facts, print_json, print_table
+from dicom_node.config import NodeConfiguration
+from dicom_node.errors import NodeError
+from dicom_node.headers import ROUTING_KEYWORDS
+from dicom_node.model import Completeness, Decision, Series
+from dicom_node.pipeline.folder import read_folder
+from dicom_node.route import Stage, StudySeries, keywords_of, route
+
+if TYPE_CHECKING:
+    from dicom_node.pipeline.analysis import Analysis
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A series of the folder and what would be done with it."""
+
+    series_instance_uid: str
+    series_number: str
+    modality: str
+    description: str
+    instances: int
+    decisions: tuple[Decision, ...]
+
+
+def explained(found: Sequence[Series], configuration: NodeConfiguration) -> list[Explained]:
+    """The decisions on each series as if the whole study had arrived and was quiet."""
+    names = [engine.name for engine in configuration.engines]
+    result = []
+    for series in found:
+        study = [StudySeries(s, Stage.WHOLE) for s in found if s.study_instance_uid == series.study_instance_uid]
+        routing = route(
+            series,
+            configuration.effective_rules(),
+            engines=names,
+            disabled=set(names) - set(configuration.enabled_engines()),
+            study=study,
+        )
+        facts = [series.first(k) for k in ("SeriesNumber", "Modality", "SeriesDescription")]
+        result.append(Explained(series.series_instance_uid, *facts, len(series.instances), routing.decisions))
+    return result
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="A folder or file of DICOM, or the UID or accession number of a stored study.")],
+    json: Json = False,
+) -> None:
+    """Say for every series which engine would run on it, and why or why not; nothing is run or sent."""
+    configuration = chosen(context).load_or_default()
+    found, unreadable = _series_at(path, configuration)
+    rows = explained(found, configuration)
+    if json:
+        print_json({"series": rows, "unreadable": [{"path": p, "reason": r} for p, r in unreadable]})
+    else:
+        print_table(
+            f"Routing of {path}",
+            ("series", "modality", "description", "instances", "engine", "runs", "because"),
+            (
+                (r.series_number, r.modality, r.description, r.instances, d.engine, "yes" if d.chosen else "no", d.reason)
+                for r in rows
+                for d in r.decisions
+            ),
+        )
+        if unreadable:
+            print_table("Not DICOM instances", ("file", "reason"), unreadable)
+    if not rows:
+        raise typer.Exit(EXIT_NOTHING)
+
+
+def _series_at(path: Path, configuration: NodeConfiguration) -> tuple[Sequence[Series], Sequence[tuple[Path, str]]]:
+    if path.exists():
+        folder = read_folder(path, ROUTING_KEYWORDS | keywords_of(configuration.effective_rules()))
+        return folder.series, folder.unreadable
+    from dicom_node.ledger import Ledger
+    from dicom_node.node.paths import StatePaths
+
+    ledger_file = StatePaths(Path(configuration.node.state_dir)).ledger
+    if not ledger_file.exists():
+        raise NodeError(f"{path} is no file or folder here, and the node has no ledger at {ledger_file} to look it up in")
+    with Ledger.open(ledger_file) as ledger:
+        why = ledger.views.why(str(path))
+        studies = {entry.study_instance_uid for entry in why.series} if why else set()
+        return [s for study in sorted(studies) for s in ledger.series.of_study(study)], ()
+
+
+@app.command()
+def infer(
+    context: typer.Context,
+    engine: Annotated[str, typer.Argument(help="Name of the engine, such as lung-segmentation.")],
+    path: Annotated[Path, typer.Argument(help="A folder of DICOM files.", exists=True)],
+    output: Annotated[Path, typer.Option(help="Folder for SEG, SR and PNG; made if missing.")],
+    series: Annotated[str, typer.Option(help="Series Instance UID; without it all series that the engine takes.")] = "",
+    json: Json = False,
+) -> None:
+    """Run an engine on a folder, without a network: the same code, the same results as in the node.
+
+    Several series go into a folder each, named by Series Number. Exit status 3: no series for the engine, or none was analysed.
+    """
+    configuration = chosen(context).load_or_default()
+    taken = _series_for(engine, read_folder(path).series, series)
+    if not taken:
+        errors.print(f"{path} holds no series that {engine} takes; `dicom-node explain {path}` says why", markup=False)
+        raise typer.Exit(EXIT_NOTHING)
+    folders = _folders(output, taken)
+    done = [(s, _analyse(configuration, engine, s, folder, json)) for s, folder in zip(taken, folders, strict=True)]
+    if json:
+        print_json([{"series_instance_uid": s.series_instance_uid, **_facts(a)} for s, a in done])
+    else:
+        for s, analysis in done:
+            _show(s, analysis)
+    if any(a.problems for _, a in done):
+        raise typer.Exit(1)
+    if all(a.outcome.value == "not analysed" for _, a in done):
+        raise typer.Exit(EXIT_NOTHING)
+
+
+def _series_for(engine: str, found: Sequence[Series], uid: str) -> list[Series]:
+    from engine.loading import EngineNotFoundError, engine_info
+
+    try:
+        modalities = engine_info(engine).modalities
+    except EngineNotFoundError as error:
+        raise NodeError(str(error)) from error
+    if uid:
+        return [s for s in found if s.series_instance_uid == uid]
+    allowed = [s for s in found if s.first("Modality") in modalities]
+    return [s for s in allowed if not route(s, (), engines=(engine,)).decisions[0].reason.startswith("no image")]
+
+
+def _folders(output: Path, taken: Sequence[Series]) -> list[Path]:
+    if len(taken) == 1:
+        return [output]
+    return [output / f"series-{s.first('SeriesNumber') or n}-{s.series_instance_uid[-6:]}" for n, s in enumerate(taken, 1)]
+
+
+def _analyse(configuration: NodeConfiguration, engine: str, series: Series, folder: Path, quiet: bool) -> "Analysis":
+    from dicom_node.assemble import assess, input_digest
+    from dicom_node.node.processing import engine_spec, equipment
+    from dicom_node.pipeline.analysis import AnalysisTask, Analyst, EngineSpec, ResultIdentity
+
+    assessment = assess(series, time.time(), configuration.assemble.policy(), None)
+    configured = engine in {e.name for e in configuration.engines}
+    identity = ResultIdentity(
+        series.study_instance_uid,
+        series.series_instance_uid,
+        input_digest(series),
+        series.last_received_at,
+        remark=assessment.reason if assessment.completeness is Completeness.INCOMPLETE else "",
+        equipment=equipment(configuration),
+        series_number_base=configuration.series_number_base(engine) if configured else configuration.node.series_number_base,
+        content_qualification=configuration.node.content_qualification.value,
+    )
+    spec = engine_spec(configuration, engine) if configured else EngineSpec(engine, device=configuration.inference.device)
+    task = AnalysisTask(tuple(i.path for i in series.instances), spec, identity, folder)
+    with _bar(quiet) as progress:
+        return Analyst()(task, progress)
+
+
+class _Bar:
+    """A progress bar for one series; nothing when there is nobody to look."""
+
+    def __init__(self, quiet: bool) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=errors, transient=True, disable=quiet)
+
+    def __enter__(self) -> Callable[[str, float], None]:
+        self._progress.start()
+        task = self._progress.add_task("read", total=1.0)
+        return lambda step, share: self._progress.update(task, description=step, completed=share)
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+def _bar(quiet: bool) -> _Bar:
+    return _Bar(quiet)
+
+
+def _facts(analysis: "Analysis") -> dict[str, object]:
+    return {
+        "outcome": analysis.outcome,
+        "summary": analysis.summary,
+        "segments": analysis.segments,
+        "remarks": analysis.remarks,
+        "device": analysis.device,
+        "timings_s": dict(analysis.timings_s),
+        "problems": analysis.problems,
+        "results": [
+            {"kind": r.kind, "rank": r.rank, "sop_instance_uid": r.sop_instance_uid, "path": r.path} for r in analysis.results
+        ],
+        "overlay": analysis.overlay,
+    }
+
+
+def _show(series: Series, analysis: "Analysis") -> None:
+    console.print(
+        f"Series {series.first('SeriesNumber')}, {series.first('SeriesDescription')}: {analysis.summary}", markup=False
+    )
+    for remark in analysis.remarks:
+        console.print(f"  note: {remark}", markup=False)
+    for problem in analysis.problems:
+        errors.print(f"  the node's own check: {problem}", markup=False)
+    print_facts(
+        {
+            "device": analysis.device,
+            "seconds": ", ".join(f"{step} {s:.1f}" for step, s in analysis.timings_s.items()),
+            **{f"{r.kind.value}{f' (fallback {r.rank})' if r.rank else ''}": r.path for r in analysis.results},
+            "picture": analysis.overlay or "none",
+        }
+    )

@@ -1,0 +1,132 @@
+"""The receiving service: C-STORE into the spool, and the ledger's rows behind it. Loads no engine and no torch."""
+
+import threading
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import structlog
+
+from dicom_node.config import NodeConfiguration
+from dicom_node.headers import ROUTING_KEYWORDS, read_instance
+from dicom_node.ledger import AddReport, Ledger
+from dicom_node.model import Instance
+from dicom_node.node.paths import StatePaths
+from dicom_node.receive.commitment import CommitmentReport
+from dicom_node.receive.disk import DiskGuard
+from dicom_node.receive.indexing import Indexer
+from dicom_node.receive.receiver import Receiver
+from dicom_node.receive.settings import Peer, ReceiverSettings, Timeouts, Watermarks
+from dicom_node.receive.spool import Spool
+from dicom_node.receive.storing import SpoolStore
+from dicom_node.route import keywords_of
+from dicom_node.schedule import Periodic, Schedule
+
+log = structlog.get_logger()
+
+SWEEP_S = 60.0
+DRAIN_S = 100.0  # of systemd's TimeoutStopSec, which must be longer
+
+
+class LazyLedger:
+    """The ledger, opened when it is first needed: a broken one delays rows, and never stops C-STORE.
+
+    Every method raises LedgerError while it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._ledger: Ledger | None = None
+        self._lock = threading.Lock()
+
+    def add(self, instances: Sequence[Instance]) -> AddReport:
+        return self._open().instances.add(instances)
+
+    def known_paths(self) -> Collection[Path]:
+        return self._open().instances.known_paths()
+
+    def quarantine(self, path: Path, reason: str, at: float) -> None:
+        self._open().instances.quarantine(path, reason, at)
+
+    def committed(self, report: CommitmentReport) -> None:
+        """Keep a storage commitment report."""
+        committed = [("", uid) for uid in sorted(report.committed)]
+        failed = [("", uid, reason) for uid, reason in sorted(report.failed.items())]
+        self._open().commitments.report(report.transaction_uid, committed, failed, now=time.time())
+
+    def close(self) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+
+    def _open(self) -> Ledger:
+        with self._lock:
+            if self._ledger is None:
+                self._ledger = Ledger.open(self._path)
+            return self._ledger
+
+
+class ReceivingService:
+    """Takes what the PACS sends, and nothing else."""
+
+    def __init__(self, configuration: NodeConfiguration, drain_s: float = DRAIN_S) -> None:
+        paths = StatePaths(Path(configuration.node.state_dir))
+        settings = receiver_settings(configuration)
+        keywords = ROUTING_KEYWORDS | keywords_of(configuration.effective_rules())
+        self._drain_s = drain_s
+        self._spool = Spool(paths.spool)
+        self._ledger = LazyLedger(paths.ledger)
+        self._indexer = Indexer(
+            self._spool,
+            self._ledger,
+            lambda path: read_instance(path, received_at=path.stat().st_mtime, keywords=keywords),
+        )
+        store = SpoolStore(self._spool, DiskGuard(paths.spool, settings.watermarks), self._indexer.offer)
+        self._receiver = Receiver(settings, store, self._ledger.committed)
+        self._schedule = Schedule([Periodic("adopt files without a row", SWEEP_S, self._indexer.request_sweep)])
+
+    def start(self) -> None:
+        """Drop what was never acknowledged, adopt what has no row, listen.
+
+        Raises:
+            TransientError: the port is taken.
+        """
+        dropped = self._spool.drop_leftovers()
+        if dropped:
+            log.info("unfinished files of the last run dropped", count=dropped)
+        self._indexer.start()
+        self._receiver.start()
+        self._schedule.start()
+
+    def is_alive(self) -> bool:
+        return self._receiver.is_listening
+
+    def stop(self) -> None:
+        """Accept no association, let open ones end, index what came."""
+        self._schedule.stop()
+        self._receiver.stop(self._drain_s)
+        self._indexer.stop()
+        self._ledger.close()
+
+
+def receiver_settings(configuration: NodeConfiguration) -> ReceiverSettings:
+    """What the receiver needs of the configuration."""
+    node, receive = configuration.node, configuration.receive
+    return ReceiverSettings(
+        ae_title=node.ae_title,
+        host=node.host,
+        port=node.port,
+        peers=tuple(Peer.of(p.ae_title, *p.hosts) for p in receive.peers),
+        require_called_ae_title=receive.require_called_ae_title,
+        max_associations=receive.max_associations,
+        maximum_pdu_bytes=receive.maximum_pdu_bytes,
+        timeouts=Timeouts(receive.acse_timeout_s, receive.dimse_timeout_s, receive.network_timeout_s),
+        watermarks=Watermarks(
+            receive.min_free_bytes,
+            receive.min_free_percent / 100,
+            receive.resume_free_bytes,
+            receive.resume_free_percent / 100,
+        ),
+        private_sop_class_uids=frozenset(receive.private_sop_classes),
+        private_transfer_syntax_uids=frozenset(receive.private_transfer_syntaxes),
+        accept_unknown_storage=receive.accept_unknown_storage,
+    )

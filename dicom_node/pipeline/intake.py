@@ -1,0 +1,114 @@
+"""From instances to jobs: assess every open series, route what is whole, close it and queue its jobs in one transaction."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import structlog
+
+from dicom_node.assemble import assess, input_digest
+from dicom_node.config import RuleSettings
+from dicom_node.ledger import JobRequest, Ledger
+from dicom_node.lifecycle import State
+from dicom_node.model import AssemblyPolicy, Assessment, Completeness, Series
+from dicom_node.route import Ours, Routing, Stage, StudySeries, route
+
+log = structlog.get_logger()
+
+CountQuery = Callable[[Series], int | None]
+"""How many instances a PACS says that a series has; None if it cannot be asked now."""
+
+
+class Rulebook(NamedTuple):
+    """What routing goes by.
+
+    Attributes:
+        rules: in order, of enabled engines.
+        engines: all configured engines: each gets a decision.
+        disabled: engines that do not run.
+        destinations: the names of those that take a rule's results.
+    """
+
+    rules: Sequence[RuleSettings]
+    engines: Sequence[str]
+    disabled: frozenset[str] = frozenset()
+    destinations: Callable[[RuleSettings], tuple[str, ...]] = lambda rule: rule.destinations or ()
+
+
+class Intake:
+    """Decides what is to be done with each series, once it is whole.
+
+    Args:
+        ledger: where series come from and jobs go.
+        rulebook: as configured.
+        policy: when a series is complete.
+        count: asks a PACS; None where none is to be asked.
+    """
+
+    def __init__(self, ledger: Ledger, rulebook: Rulebook, policy: AssemblyPolicy, count: CountQuery | None = None) -> None:
+        self._ledger = ledger
+        self._rulebook = rulebook
+        self._policy = policy
+        self._count = count
+
+    def sweep(self, now: float) -> int:
+        """Close every series that is whole or waited for long enough. How many were closed."""
+        closed = 0
+        for series in self._ledger.series.open(quiet_since=now - self._policy.quiet_s):
+            assessment = self._assess(series, now)
+            if assessment.completeness is not Completeness.WAITING:
+                closed += self._close(series, assessment, now)
+        return closed
+
+    def _assess(self, series: Series, now: float) -> Assessment:
+        """Ask the PACS only where the rest says that the series is whole."""
+        assessment = assess(series, now, self._policy, None)
+        if assessment.completeness is Completeness.COMPLETE and self._count is not None:
+            return assess(series, now, self._policy, self._count(series))
+        return assessment
+
+    def _close(self, series: Series, assessment: Assessment, now: float) -> bool:
+        routing = self._route(series, now)
+        if routing.deferred:
+            return False
+        remark = assessment.reason if assessment.completeness is Completeness.INCOMPLETE else ""
+        digest = input_digest(series)
+        jobs = [
+            JobRequest(rule.engine, digest, rule.priority, remark, self._rulebook.destinations(rule)) for rule in routing.rules
+        ]
+        closed = self._ledger.series.close(series, assessment=assessment, decisions=routing.decisions, jobs=jobs, now=now)
+        if closed:
+            log.info(
+                "series closed",
+                series=series.series_instance_uid,
+                instances=len(series.instances),
+                completeness=assessment.completeness.value,
+                engines=[job.engine for job in jobs],
+            )
+        return closed
+
+    def _route(self, series: Series, now: float) -> Routing:
+        study = [self._of_study(other, now) for other in self._ledger.series.of_study(series.study_instance_uid)]
+        return route(
+            series,
+            self._rulebook.rules,
+            engines=self._rulebook.engines,
+            disabled=self._rulebook.disabled,
+            study=study,
+            ours=self._ours([entry.series for entry in study]),
+        )
+
+    def _of_study(self, series: Series, now: float) -> StudySeries:
+        jobs = self._ledger.jobs.find(series_instance_uid=series.series_instance_uid)
+        engines = frozenset(job.engine for job in jobs if job.state is not State.CANCELLED)
+        if not self._ledger.series.is_open(series.series_instance_uid):
+            return StudySeries(series, Stage.ROUTED, engines)
+        waiting = assess(series, now, self._policy, None).completeness is Completeness.WAITING
+        return StudySeries(series, Stage.COLLECTING if waiting else Stage.WHOLE, engines)
+
+    def _ours(self, study: Iterable[Series]) -> Ours:
+        """Which series of the study the node made: a PACS that forwards everything sends them back."""
+        return Ours(
+            series_instance_uids=frozenset(
+                s.series_instance_uid for s in study if self._ledger.results.is_ours(s.series_instance_uid)
+            )
+        )
