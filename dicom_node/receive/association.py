@@ -167,8 +167,8 @@ class ReceiverAssociation(Association):
         except ReportRefused as refused:
             log.warning("storage commitment report refused", status=f"{refused.status:04X}H")
             return refused.status, None
-        except NodeError:
-            log.exception("storage commitment report not kept; the PACS is told to report again")
+        except NodeError as error:
+            log.warning("storage commitment report not kept; the PACS is told so and may report again", error=str(error))
             return Status.PROCESSING_FAILURE, None
         return Status.SUCCESS, None
 

@@ -3,8 +3,8 @@
 Source: DICOM PS3.4 J.3.3 and Table J.3.3-1, PS3.7 10.1.1.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
@@ -27,12 +27,13 @@ class CommitmentReport:
     """What was committed under a transaction, and what was not.
 
     Attributes:
-        failed: Failure Reason by SOP Instance UID; 0112H means that the PACS does not have the instance.
+        committed: (SOP Class UID, SOP Instance UID).
+        failed: (SOP Class UID, SOP Instance UID, Failure Reason); 0112H means that the PACS does not have the instance.
     """
 
     transaction_uid: str
-    committed: frozenset[str] = frozenset()
-    failed: Mapping[str, int] = field(default_factory=dict)
+    committed: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, str, int], ...] = ()
 
 
 OnCommitment = Callable[[CommitmentReport], None]
@@ -47,18 +48,27 @@ def read_report(event_type_id: int | None, information: Dataset) -> CommitmentRe
     """
     if event_type_id not in _EVENT_TYPES:
         raise ReportRefused(Status.NO_SUCH_EVENT_TYPE)
-    transaction_uid = str(information.get("TransactionUID", "") or "")
-    failed = {
-        uid: int(item.get("FailureReason") or NO_SUCH_OBJECT_INSTANCE) for uid, item in _items(information, "FailedSOPSequence")
-    }
-    committed = frozenset(uid for uid, _ in _items(information, "ReferencedSOPSequence")) - failed.keys()
+    transaction_uid = _uid(information, "TransactionUID")
+    failed = tuple(
+        (_uid(item, "ReferencedSOPClassUID"), uid, int(item.get("FailureReason") or NO_SUCH_OBJECT_INSTANCE))
+        for uid, item in _items(information, "FailedSOPSequence")
+    )
+    not_kept = {uid for _, uid, _ in failed}
+    committed = tuple(
+        (_uid(item, "ReferencedSOPClassUID"), uid)
+        for uid, item in _items(information, "ReferencedSOPSequence")
+        if uid not in not_kept
+    )
     if not transaction_uid or not (committed or failed):
         raise ReportRefused(Status.INVALID_ARGUMENT_VALUE)
     return CommitmentReport(transaction_uid, committed, failed)
 
 
 def _items(information: Dataset, keyword: str) -> list[tuple[str, Dataset]]:
+    """The items that name an instance, with its UID."""
     items = information.get(keyword) or ()
-    if not isinstance(items, (list, tuple)) and not hasattr(items, "__iter__"):
-        raise ReportRefused(Status.INVALID_ARGUMENT_VALUE)
-    return [(str(item.ReferencedSOPInstanceUID), item) for item in items if "ReferencedSOPInstanceUID" in item]
+    return [(uid, item) for item in items if (uid := _uid(item, "ReferencedSOPInstanceUID"))]
+
+
+def _uid(item: Dataset, keyword: str) -> str:
+    return str(item.get(keyword) or "")

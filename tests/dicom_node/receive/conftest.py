@@ -1,0 +1,39 @@
+"""A receiver on a free port, its spool in the test's directory."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dicom_node.receive import DiskGuard, Receiver, ReceiverSettings, Spool, SpoolStore, Watermarks
+
+NO_WATERMARKS = Watermarks(0, 0.0, 0, 0.0)
+StartReceiver = Callable[..., Receiver]
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool")
+
+
+@pytest.fixture
+def start_receiver(spool: Spool) -> Iterator[StartReceiver]:
+    """Starts receivers on the test's spool; keywords are settings, `on_stored` and `on_commitment`."""
+    running: list[Receiver] = []
+
+    def start(on_stored: Any = lambda stored: None, on_commitment: Any = None, **settings: Any) -> Receiver:
+        chosen = {"ae_title": "NODE", "host": "127.0.0.1", "port": 0, "watermarks": NO_WATERMARKS, **settings}
+        told = ReceiverSettings(**chosen)
+        store = SpoolStore(spool, DiskGuard(spool.root, told.watermarks), on_stored)
+        running.append(Receiver(told, store, on_commitment).start())
+        return running[-1]
+
+    yield start
+    for receiver in running:
+        receiver.stop()
+
+
+@pytest.fixture
+def receiver(start_receiver: StartReceiver) -> Receiver:
+    return start_receiver()

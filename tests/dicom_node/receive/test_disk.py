@@ -1,0 +1,39 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicom_node.errors import ConfigurationError
+from dicom_node.receive.disk import accepts
+from dicom_node.receive.settings import Watermarks
+
+MARKS = Watermarks(refuse_below_bytes=100, refuse_below_share=0.1, resume_above_bytes=200, resume_above_share=0.2)
+sizes = st.integers(0, 10_000)
+
+
+def test_below_the_lower_mark_is_refused_and_above_the_upper_one_accepted_again() -> None:
+    assert accepts(True, 100, 1000, MARKS)
+    assert not accepts(True, 99, 1000, MARKS)
+    assert not accepts(False, 200, 1000, MARKS)
+    assert accepts(False, 201, 1000, MARKS)
+
+
+def test_the_share_of_a_large_disk_counts_more_than_the_bytes() -> None:
+    assert not accepts(True, 999, 10_000, MARKS)
+    assert accepts(True, 1000, 10_000, MARKS)
+
+
+@given(sizes, sizes)
+def test_between_the_marks_nothing_changes(free_bytes: int, total_bytes: int) -> None:
+    answers = {before: accepts(before, free_bytes, total_bytes, MARKS) for before in (True, False)}
+    assert answers[True] or not answers[False]
+
+
+@given(st.booleans(), sizes, sizes, sizes)
+def test_more_room_never_leads_to_a_refusal(accepting: bool, free_bytes: int, more: int, total_bytes: int) -> None:
+    if accepts(accepting, free_bytes, total_bytes, MARKS):
+        assert accepts(accepting, free_bytes + more, total_bytes, MARKS)
+
+
+def test_marks_that_cross_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="resume"):
+        Watermarks(refuse_below_bytes=2, resume_above_bytes=1)

@@ -1,0 +1,121 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dicom_node.receive.spool import Spool, StoredFile
+
+ROOT = Path(__file__).parents[3]
+
+
+def keep(spool: Spool, content: bytes) -> StoredFile:
+    with spool.open() as incoming:
+        incoming.write(content)
+        return incoming.commit()
+
+
+def all_files(spool: Spool) -> list[Path]:
+    return sorted(path for path in spool.root.rglob("*") if path.is_file())
+
+
+def test_a_committed_file_is_whole_and_says_when_it_came(spool: Spool) -> None:
+    stored = keep(spool, b"dataset")
+    assert stored.path.read_bytes() == b"dataset"
+    assert stored.size_bytes == 7
+    assert stored.received_at == stored.path.stat().st_mtime
+    assert stored.path.parent.parent.parent == spool.instances
+    assert all_files(spool) == [stored.path]
+
+
+def test_files_and_directories_are_closed_to_others(spool: Spool) -> None:
+    stored = keep(spool, b"x")
+    assert stored.path.stat().st_mode & 0o7 == 0
+    assert stored.path.parent.stat().st_mode & 0o7 == 0
+
+
+def test_a_file_that_is_not_committed_leaves_nothing(spool: Spool) -> None:
+    with spool.open() as incoming:
+        incoming.write(b"half")
+    assert not all_files(spool)
+
+
+def test_the_same_content_twice_makes_two_files(spool: Spool) -> None:
+    assert keep(spool, b"x").path != keep(spool, b"x").path
+
+
+def test_leftovers_of_an_earlier_process_are_dropped_and_files_are_kept(spool: Spool) -> None:
+    stored = keep(spool, b"x")
+    spool.open().write(b"half")
+    again = Spool(spool.root)
+    assert again.drop_leftovers() == 1
+    assert all_files(again) == [stored.path]
+
+
+def test_all_files_are_found_again_in_order_of_arrival(spool: Spool) -> None:
+    stored = [keep(spool, bytes([number])) for number in range(20)]
+    assert [file for directory in Spool(spool.root).directories() for file in directory] == stored
+
+
+def test_a_quarantined_file_keeps_its_time_and_is_found_again(spool: Spool) -> None:
+    stored = keep(spool, b"x")
+    path = spool.quarantine(stored.path)
+    assert path == spool.quarantine(path)
+    assert [file for directory in spool.directories() for file in directory] == [StoredFile(path, 1, stored.received_at)]
+
+
+def test_a_directory_that_retention_removed_is_made_again(spool: Spool) -> None:
+    stored = keep(spool, b"x")
+    shutil.rmtree(stored.path.parent.parent)
+    assert keep(spool, b"y").path.read_bytes() == b"y"
+
+
+def test_a_directory_that_cannot_be_synchronised_makes_nothing_visible(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(spool, b"x").path.unlink()
+    synchronise = os.fsync
+
+    def fail_on_directories(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").is_dir():
+            raise OSError(5, "Input/output error")
+        synchronise(descriptor)
+
+    with spool.open() as incoming, monkeypatch.context() as patched:
+        incoming.write(b"y")
+        patched.setattr(os, "fsync", fail_on_directories)
+        with pytest.raises(OSError, match="Input/output error"):
+            incoming.commit()
+    assert not all_files(spool)
+
+
+ORDER = """
+import sys
+from pathlib import Path
+from dicom_node.receive.spool import Spool
+spool = Spool(Path(sys.argv[1]))
+with spool.open() as incoming:
+    incoming.write(b"dataset")
+    incoming.commit()
+print("acknowledged", flush=True)
+"""
+
+
+def test_a_file_is_synchronised_then_renamed_then_its_directories_are_and_only_then_is_it_acknowledged(tmp_path: Path) -> None:
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    trace = tmp_path / "trace"
+    command = [strace, "-y", "-o", str(trace), "-e", "trace=write,fsync,rename,renameat,renameat2,mkdir,mkdirat"]
+    ran = subprocess.run(
+        [*command, sys.executable, "-c", ORDER, str(tmp_path / "spool")], cwd=ROOT, capture_output=True, text=True
+    )
+    if ran.returncode != 0 and "PTRACE" in ran.stderr:
+        pytest.skip("strace may not trace here")
+    assert ran.returncode == 0, ran.stderr
+    lines = [line for line in trace.read_text().splitlines() if "/spool" in line or "acknowledged" in line]
+    wrote = next(number for number, line in enumerate(lines) if '"dataset"' in line)
+    steps = [line.partition("(")[0] for line in lines[wrote:]]
+    assert steps == ["write", "fsync", "mkdir", "fsync", "mkdir", "fsync", "rename", "fsync", "write"]
+    assert "incoming" in lines[wrote + 1]
+    assert lines[wrote + 7].count("instances/") == 1
