@@ -9,7 +9,8 @@
     │       refuse, hold ▼ ▼               │ retry (resend)
     └─ requeue ─── failed, held ◀──────────┘
 ```
-`superseded` ends whatever a newer revision replaces before it was done; `cancelled` is a person's word.
+`superseded` ends whatever a newer revision replaces before it was done; `cancelled` is a person's word. What is done is
+neither. What ran while it was superseded or cancelled keeps that state: its outcome is only noted.
 """
 
 from enum import StrEnum
@@ -56,13 +57,18 @@ TRANSITIONS: dict[tuple[State, Change], State] = {
     (State.RUNNING, Change.REFUSE): State.FAILED,
     (State.RUNNING, Change.HOLD): State.HELD,
     (State.RUNNING, Change.SUPERSEDE): State.SUPERSEDED,
+    (State.RUNNING, Change.CANCEL): State.CANCELLED,
     (State.AWAITING, Change.CONFIRM): State.DONE,
     (State.AWAITING, Change.RETRY): State.QUEUED,
     (State.AWAITING, Change.REFUSE): State.FAILED,
+    (State.AWAITING, Change.SUPERSEDE): State.SUPERSEDED,
+    (State.AWAITING, Change.CANCEL): State.CANCELLED,
     (State.FAILED, Change.REQUEUE): State.QUEUED,
     (State.FAILED, Change.SUPERSEDE): State.SUPERSEDED,
+    (State.FAILED, Change.CANCEL): State.CANCELLED,
     (State.HELD, Change.REQUEUE): State.QUEUED,
     (State.HELD, Change.SUPERSEDE): State.SUPERSEDED,
+    (State.HELD, Change.CANCEL): State.CANCELLED,
     (State.CANCELLED, Change.REQUEUE): State.QUEUED,
     (State.DONE, Change.REQUEUE): State.QUEUED,  # a person asks to run or send it again
 }
