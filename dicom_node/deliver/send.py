@@ -114,8 +114,10 @@ class Sender:
         try:
             response = association.send_c_store(content, msg_id=self._message_id)
         except RuntimeError:  # the association ended meanwhile
+            self.close()
             return Transient(f"{name} ended the association")
         if "Status" not in response:
+            self.close()  # an aborted association looks established for a moment
             return Transient(f"{name} did not answer C-STORE, or aborted the association")
         return outcome_of(int(response.Status), str(response.get("ErrorComment", "")))
 
@@ -131,7 +133,7 @@ def send_all(parcels: Sequence[Parcel], destination: Destination, local_ae_title
 
     Where no association comes about, what is left is transient too: nobody waits for a dead destination twice.
     """
-    with Sender(destination, local_ae_title) as sender:
+    with Sender(destination, local_ae_title, [parcel.sop_class_uid for parcel in parcels]) as sender:
         rest = iter(parcels)
         for parcel in rest:
             outcome = sender.send(parcel)

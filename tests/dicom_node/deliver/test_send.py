@@ -1,5 +1,6 @@
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -182,3 +183,13 @@ def test_orthanc_keeps_one_object_of_an_instance_sent_twice(make_parcel: MakePar
             assert send(parcel.path, SC, parcel.sop_instance_uid, destination(pacs.port, pacs.ae_title), NODE) == Stored(0)
         (stored,) = pacs.rest.datasets()
     assert stored == dcmread(parcel.path)
+
+
+@pytest.mark.dcmtk
+def test_a_peer_that_stops_reading_in_the_middle_is_given_up_in_time(make_parcel: MakeParcel, tmp_path: Path) -> None:
+    parcel = make_parcel(columns=4096, rows=4096)  # 32 MiB, more than the buffers between take
+    with storescp(tmp_path / "scp", "--sleep-during", "120") as scp:
+        began = time.monotonic()
+        outcome = send(parcel.path, SC, parcel.sop_instance_uid, destination(scp.port, scp.ae_title, timeout_s=1.0), NODE)
+        assert time.monotonic() - began < 60.0
+    assert isinstance(outcome, Transient)
