@@ -21,7 +21,7 @@ _KEYWORDS = frozenset(keyword for keyword in keyword_dict if keyword)
 class Section(BaseModel):
     """A table of the file: frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False, validate_default=True)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -126,11 +126,9 @@ class AssembleSettings(Section):
 
     quiet_s: float = Field(default=30.0, gt=0, description="no new instance for so long: the series may be whole")
     longest_wait_s: float = Field(
-        default=900.0, gt=0, description="after so long without a new instance a series with gaps is run, and says so"
+        default=900.0, gt=0, description="a series with gaps is waited for so long, then run, and its result says so"
     )
-    ask: str = Field(
-        default="", description="name of a destination that is asked by C-FIND how many instances a series has; empty: none"
-    )
+    ask: str = Field(default="", description="name of a destination to ask by C-FIND for the number of instances")
 
     @field_validator("longest_wait_s")
     @classmethod
@@ -158,7 +156,7 @@ class EngineSettings(Section):
     name: Name = Field(description="name of the engine: a file of engine/catalog, or what `module` holds")
     enabled: bool = Field(default=True, description="false: its rules are kept, it is not run")
     module: Module = Field(
-        default="", description="where it is, if not in engine/catalog: package.module or the absolute path of a .py file"
+        default="", description="if not in engine/catalog: package.module or the absolute path of a .py file"
     )
     package: str = Field(default="", description="folder of a model package in place of the engine's own; empty: its own")
     options: dict[str, Any] = Field(default_factory=dict, description="the engine's own keys; its documentation explains them")
