@@ -81,13 +81,13 @@ def _refused_class(name: str) -> str:
         return f"dose report ({name})"
     if "Secondary Capture" in name:
         return f"secondary capture ({name})"
-    return "" if "Image Storage" in name or name == "Enhanced US Volume Storage" else f"no image ({name})"
+    return "" if "Image Storage" in name or name == "Enhanced US Volume Storage" else name
 
 
 @lru_cache(maxsize=512)
 def _class_name(uid: str) -> str:
     name = UID(uid, validation_mode=pydicom_config.IGNORE).name
-    return name if name != uid else f"SOP class {uid}"
+    return name if name != uid else f"SOP class {uid or 'absent'}"
 
 
 def _counted(words: list[str]) -> str:

@@ -63,7 +63,7 @@ def best_of_study(
     matched: str,
 ) -> Verdict:
     """One series of the study is enough: is it this one?"""
-    taken = next((entry for entry in others if engine in entry.engines), None)
+    taken = min((entry for entry in others if engine in entry.engines), key=_uid, default=None)
     if taken is not None:
         told = candidate_of(taken.series, ours)[0]
         return Verdict(chosen=False, reason=f"one series of a study is enough: already runs on {told.name()} ({told.facts()})")
@@ -74,7 +74,7 @@ def best_of_study(
         best = whole[0]
         because = _because(rules, best.place, best.candidate, place, candidate)
         return Verdict(chosen=False, reason=f"{best.candidate.name()} ({best.candidate.facts()}) is better: {because}")
-    waiting = sorted((entry for entry in others if _may_come(rules, entry, ours)), key=lambda e: e.series.series_instance_uid)
+    waiting = sorted((entry for entry in others if _may_come(rules, entry, ours)), key=_uid)
     if waiting:
         names = ", ".join(candidate_of(entry.series, ours)[0].name() for entry in waiting)
         return Verdict(chosen=False, reason=f"waits for {names} of the study: the best of them is run", deferred=True)
@@ -110,6 +110,10 @@ def _because(rules: Sequence[RuleSettings], place: int, better: Candidate, other
     if place != other_place:
         return f"rule {place + 1} stands before rule {other_place + 1}"
     return comparison(rules[place], better, worse)
+
+
+def _uid(entry: StudySeries) -> str:
+    return entry.series.series_instance_uid
 
 
 def _key(rival: _Rival) -> tuple[int, Rank, str]:
