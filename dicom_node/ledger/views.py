@@ -19,8 +19,8 @@ class Status:
     Attributes:
         jobs: how many in each state; states without any are absent.
         deliveries: the same per destination.
-        oldest_queued_job_age_s: since the oldest waiting job was created; None if none waits.
-        oldest_undelivered_age_s: the same per destination, for deliveries that are queued, running or awaiting.
+        oldest_queued_job_at: when the oldest waiting job was created; None if none waits.
+        oldest_undelivered_at: the same per destination, for deliveries that are queued, running or awaiting.
         last_received_at: of any instance; None if the ledger holds none.
     """
 
@@ -29,8 +29,8 @@ class Status:
     quarantined: int
     jobs: dict[State, int] = field(default_factory=dict)
     deliveries: dict[str, dict[State, int]] = field(default_factory=dict)
-    oldest_queued_job_age_s: float | None = None
-    oldest_undelivered_age_s: dict[str, float] = field(default_factory=dict)
+    oldest_queued_job_at: float | None = None
+    oldest_undelivered_at: dict[str, float] = field(default_factory=dict)
     last_received_at: float | None = None
 
 
@@ -40,19 +40,18 @@ class Views:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def status(self, now: float) -> Status:
-        """Counts and ages."""
+    def status(self) -> Status:
+        """Counts, and since when things wait."""
         waiting = schema.jobs.c.state == State.QUEUED.value
         with self._database.read() as connection:
-            oldest = connection.scalar(select(func.min(schema.jobs.c.created_at)).where(waiting))
             return Status(
                 open_series=_count(connection, schema.series, schema.series.c.open),
                 instances=_count(connection, schema.instances),
                 quarantined=_count(connection, schema.quarantined),
                 jobs=_jobs_by_state(connection),
                 deliveries=_deliveries_by_state(connection),
-                oldest_queued_job_age_s=None if oldest is None else now - oldest,
-                oldest_undelivered_age_s=_undelivered(connection, now),
+                oldest_queued_job_at=connection.scalar(select(func.min(schema.jobs.c.created_at)).where(waiting)),
+                oldest_undelivered_at=_undelivered(connection),
                 last_received_at=connection.scalar(select(func.max(schema.series.c.last_received_at))),
             )
 
@@ -103,8 +102,8 @@ def _deliveries_by_state(connection: Connection) -> dict[str, dict[State, int]]:
     return counted
 
 
-def _undelivered(connection: Connection, now: float) -> dict[str, float]:
+def _undelivered(connection: Connection) -> dict[str, float]:
     columns = schema.deliveries.c
     under_way = columns.state.in_([State.QUEUED.value, State.RUNNING.value, State.AWAITING.value])
     query = select(columns.destination, func.min(columns.created_at)).where(under_way).group_by(columns.destination)
-    return {destination: now - created for destination, created in connection.execute(query).tuples()}
+    return {destination: created for destination, created in connection.execute(query).tuples()}

@@ -1,0 +1,265 @@
+"""From a received file to an `Instance`: its header is parsed once, without the pixels.
+
+Values are kept as text, exactly as they were sent, so that an odd one cannot stop the others from being read.
+"""
+
+import re
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Collection, Iterator
+from os import fstat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydicom import Dataset, FileDataset, dcmread
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
+
+from dicom_node.errors import UnreadableInstanceError
+from dicom_node.model import Attributes, Instance
+
+ROUTING_KEYWORDS = frozenset(
+    {
+        "AccessionNumber",
+        "AcquisitionNumber",
+        "AnatomicRegionSequence",
+        "BodyPartExamined",
+        "BurnedInAnnotation",
+        "Columns",
+        "ContrastBolusAgent",
+        "ContributingEquipmentSequence.DeviceUID",
+        "ContributingEquipmentSequence.ManufacturerModelName",
+        "ConvolutionKernel",
+        "DeviceUID",
+        "EchoTime",
+        "FrameOfReferenceUID",
+        "ImageOrientationPatient",
+        "ImagePositionPatient",
+        "ImageType",
+        "InstanceNumber",
+        "InversionTime",
+        "Manufacturer",
+        "ManufacturerModelName",
+        "Modality",
+        "NumberOfFrames",
+        "PatientAge",
+        "PatientPosition",
+        "PatientSex",
+        "PhotometricInterpretation",
+        "PixelSpacing",
+        "ProcedureCodeSequence",
+        "ProtocolName",
+        "RepetitionTime",
+        "RequestedProcedureDescription",
+        "Rows",
+        "SOPClassUID",
+        "ScanningSequence",
+        "SequenceName",
+        "SeriesDescription",
+        "SeriesNumber",
+        "SeriesTime",
+        "SliceThickness",
+        "SpacingBetweenSlices",
+        "StationName",
+        "StudyDate",
+        "StudyDescription",
+    }
+)
+"""What routing, assembly and the command line look at; no name and no number of a patient."""
+
+LONGEST_UID = 64
+DEFERRED_BYTES = 65536
+"""Longer values are left in the file: no attribute that routing looks at is so long."""
+
+_UID = re.compile(r"[0-9.]+")
+_PARSE_ERRORS = (
+    InvalidDicomError,
+    AttributeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom raises on files that are cut, garbled or no DICOM at all."""
+
+_quiet = threading.Lock()
+
+
+def read_instance(path: Path, *, received_at: float, keywords: Collection[str] = ROUTING_KEYWORDS) -> Instance:
+    """Read the header of a Part 10 file.
+
+    Args:
+        path: the file.
+        received_at: when it arrived, seconds since the epoch.
+        keywords: attributes to collect; "SequenceKeyword.Keyword" collects from the items of a sequence, in order.
+
+    Raises:
+        UnreadableInstanceError: it cannot be indexed; the reason names no patient.
+        OSError: the file cannot be opened.
+
+    Source: PS3.10 7.1 (file meta information), Table 7.1-1 for the AE titles and the address in it.
+    """
+    with path.open("rb") as file, _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they quote values
+        try:
+            dataset = _read(file)
+            return _instance(dataset, path.absolute(), fstat(file.fileno()).st_size, received_at, keywords)
+        except UnreadableInstanceError:
+            raise
+        except _PARSE_ERRORS as error:
+            raise UnreadableInstanceError(f"the header cannot be read ({type(error).__name__})") from None
+
+
+def _read(file: BinaryIO) -> FileDataset:
+    try:
+        dataset = dcmread(file, stop_before_pixels=True, defer_size=DEFERRED_BYTES)
+    except InvalidDicomError:
+        raise UnreadableInstanceError("no DICOM file: the preamble or the file meta information is missing") from None
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        raise UnreadableInstanceError("the file meta information names no transfer syntax")
+    return dataset
+
+
+def _instance(dataset: FileDataset, path: Path, size_bytes: int, received_at: float, keywords: Collection[str]) -> Instance:
+    meta = dataset.file_meta
+    sop_instance_uid = _uid(dataset, "SOPInstanceUID")
+    stated = _plain(meta, "MediaStorageSOPInstanceUID")
+    if stated and stated != sop_instance_uid:
+        raise UnreadableInstanceError("the SOP Instance UID of the file meta information is not that of the dataset")
+    return Instance(
+        sop_instance_uid=sop_instance_uid,
+        sop_class_uid=_uid(dataset, "SOPClassUID"),
+        series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
+        study_instance_uid=_uid(dataset, "StudyInstanceUID"),
+        transfer_syntax_uid=_uid(meta, "TransferSyntaxUID"),
+        path=path,
+        size_bytes=size_bytes,
+        received_at=received_at,
+        calling_ae_title=_plain(meta, "SendingApplicationEntityTitle") or _plain(meta, "SourceApplicationEntityTitle"),
+        called_ae_title=_plain(meta, "ReceivingApplicationEntityTitle"),
+        peer_address=_plain(meta, "SourcePresentationAddress"),
+        attributes=_attributes(dataset, keywords),
+        planes=tuple(_planes(dataset)),
+    )
+
+
+def _plain(dataset: Dataset, keyword: str) -> str:
+    return next(iter(_texts(dataset, keyword)), "")
+
+
+def _uid(dataset: Dataset, keyword: str) -> str:
+    uid = _plain(dataset, keyword)
+    if not uid:
+        raise UnreadableInstanceError(f"{keyword} is missing")
+    if len(uid) > LONGEST_UID or not _UID.fullmatch(uid):
+        raise UnreadableInstanceError(f"{keyword} is no UID")
+    return uid
+
+
+def _attributes(dataset: Dataset, keywords: Collection[str]) -> Attributes:
+    found = {keyword: tuple(_values(dataset, keyword.split("."))) for keyword in sorted(keywords)}
+    return {keyword: values for keyword, values in found.items() if values}
+
+
+def _values(dataset: Dataset, steps: list[str]) -> Iterator[str]:
+    if len(steps) == 1:
+        yield from _texts(dataset, steps[0])
+        return
+    for item in _items(dataset, steps[0]):
+        yield from _values(item, steps[1:])
+
+
+def _items(dataset: Dataset, keyword: str) -> Sequence | tuple[Dataset, ...]:
+    value = dataset.get(keyword)
+    return value if isinstance(value, Sequence) else ()
+
+
+def _texts(dataset: Dataset, keyword: str) -> Iterator[str]:
+    """The values that are not empty, as text; what its VR does not allow, as it was sent."""
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in dataset:
+        return
+    raw = dataset.get_item(tag)
+    try:
+        value = dataset[tag].value
+    except (ValueError, TypeError, KeyError, NotImplementedError, struct.error):
+        value = _as_sent(raw)
+    several = value if isinstance(value, MultiValue | list | Sequence) else (value,)
+    for one in several:
+        text = _code(one) if isinstance(one, Dataset) else "" if one is None else str(one).strip(" \0")
+        if text:
+            yield text
+
+
+def _as_sent(raw: Any) -> list[str]:
+    content = raw.value if isinstance(raw, RawDataElement) else None
+    return content.decode("ascii", "replace").split("\\") if isinstance(content, bytes) else []
+
+
+def _code(item: Dataset) -> str:
+    """A code sequence item as "value^scheme".
+
+    Source: PS3.3 8.1-8.2.
+    """
+    value = _plain(item, "CodeValue") or _plain(item, "LongCodeValue") or _plain(item, "URNCodeValue")
+    return f"{value}^{_plain(item, 'CodingSchemeDesignator')}" if value else ""
+
+
+def _planes(dataset: Dataset) -> Iterator[tuple[float, ...]]:
+    """Position, orientation, spacing, rows and columns of each frame that has a position and an orientation.
+
+    Source: PS3.3 C.7.6.2 (Image Plane), C.7.6.16 (Multi-frame Functional Groups).
+    """
+    grid = (*(_numbers(dataset, "Rows", 1) or (0.0,)), *(_numbers(dataset, "Columns", 1) or (0.0,)))
+    per_frame = _items(dataset, "PerFrameFunctionalGroupsSequence")
+    if not per_frame:
+        plane = _plane(dataset, dataset, dataset, grid)
+        if plane:
+            yield plane
+        return
+    shared = next(iter(_items(dataset, "SharedFunctionalGroupsSequence")), Dataset())
+    common = {macro: _macro(shared, macro) for macro in ("PlanePosition", "PlaneOrientation", "PixelMeasures")}
+    for frame in per_frame:
+        groups = [_macro(frame, macro) or shared_group for macro, shared_group in common.items()]
+        plane = _plane(groups[0], groups[1], groups[2], grid)
+        if plane:
+            yield plane
+
+
+def _macro(group: Dataset, name: str) -> Dataset | None:
+    return next(iter(_items(group, f"{name}Sequence")), None)
+
+
+def _plane(
+    position_group: Dataset | None, orientation_group: Dataset | None, measures: Dataset | None, grid: tuple[float, ...]
+) -> tuple[float, ...]:
+    position = _numbers(position_group, "ImagePositionPatient", 3)
+    orientation = _numbers(orientation_group, "ImageOrientationPatient", 6)
+    if not position or not orientation:
+        return ()
+    return (*position, *orientation, *(_numbers(measures, "PixelSpacing", 2) or (0.0, 0.0)), *grid)
+
+
+def _numbers(dataset: Dataset | None, keyword: str, count: int) -> tuple[float, ...]:
+    """Exactly that many finite numbers, or none."""
+    if dataset is None:
+        return ()
+    try:
+        numbers = tuple(float(text) for text in _texts(dataset, keyword))
+    except ValueError:
+        return ()
+    finite = all(abs(number) < float("inf") for number in numbers)
+    return numbers if len(numbers) == count and finite else ()
