@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydicom.dataset import Dataset
 
+import dicom_node
 from dicom_node.model import ResultKind
 from engine.api import EngineInfo
 
@@ -17,7 +18,7 @@ class Equipment:
 
     manufacturer: str = "dicom-node"
     model_name: str = "dicom-node"
-    software_versions: str = "0.1.0"
+    software_versions: str = dicom_node.__version__
     device_serial_number: str = "0"
 
 

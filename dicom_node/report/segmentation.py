@@ -10,7 +10,7 @@ from itertools import combinations
 import highdicom as hd
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from dicom_node.model import ResultKind
 from dicom_node.report.concepts import AI_FAMILY, concept
@@ -72,8 +72,7 @@ def make_segmentation(
 def _skeleton(
     findings: Findings, marked: tuple[MarkedSegment, ...], volume: Volume, source: Source, context: ReportContext
 ) -> Dataset:
-    first = volume.slices[0].sop_instance_uid
-    stub = header(first, source.sop_class_uid(first), context)
+    stub = header(volume.slices[0].sop_instance_uid, CTImageStorage, context)  # the true references follow
     stub.Modality, stub.InstanceNumber = volume.modality, 1
     stub.FrameOfReferenceUID = source.frame_of_reference_uid
     stub.Rows = stub.Columns = 1

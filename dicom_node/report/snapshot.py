@@ -36,7 +36,8 @@ def make_snapshot(findings: Findings, volume: Volume, source: Source, context: R
     )
     if source.body_part_examined:
         dataset.BodyPartExamined = source.body_part_examined
-    dataset.Laterality = ""  # type 2C: unknown whether the part is one of a pair
+    else:
+        dataset.Laterality = ""  # type 2C: unknown whether the part is one of a pair
     dataset.BurnedInAnnotation = "NO"  # nothing in it identifies the patient
     reference = Dataset()
     reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = source.sop_class_uid(first), first
