@@ -199,8 +199,9 @@ class DestinationSettings(Section):
 class RetentionSettings(Section):
     """How long things are kept; what is not yet delivered is never removed."""
 
-    received_days: float = Field(default=7.0, gt=0, description="received instances")
-    results_days: float = Field(default=30.0, gt=0, description="results that every destination has stored")
+    studies_days: float = Field(
+        default=14.0, gt=0, description="received instances and results of a study, once every result is delivered"
+    )
     quarantine_days: float = Field(default=90.0, gt=0, description="received files that cannot be read")
 
 

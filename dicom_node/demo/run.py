@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -135,7 +136,7 @@ def run(demo: Demo, files: list[Path], step: Step) -> Shown:
             step(f"sending from {pacs.name} to the node", number, len(sent))
         seconds["send to the node"] = time.monotonic() - begun
         begun = time.monotonic()
-        studies = _wait_for_results(demo, pacs, sent, step)
+        studies = _wait_for_results(demo, sent, step)
         seconds["from the last image to the last result in the PACS"] = time.monotonic() - begun
         returned = _bring_back(demo, pacs, sent)
         return Shown(pacs.name, len(sent), returned, studies, seconds)
@@ -204,18 +205,16 @@ port = {pacs.port}
 """
 
 
-def _wait_for_results(demo: Demo, pacs: DemoPacs, sent: set[str], step: Step) -> tuple[str, ...]:
+def _wait_for_results(demo: Demo, sent: set[str], step: Step) -> tuple[str, ...]:
     """Until every series is decided, every job settled and every result delivered."""
     deadline = time.monotonic() + RESULTS_DEADLINE_S
     with Ledger.open(ledger_path(demo.state)) as ledger:
         while time.monotonic() < deadline:
-            status = ledger.views.status()
             waiting, doing = _open_work(ledger)
-            received = status.instances
+            received = ledger.views.status().instances
             step("received, waiting for the series to be quiet" if waiting else doing or "done", received, len(sent))
             if received and not waiting and not doing:
-                returned = pacs.uids() - sent
-                return tuple(sorted({j.study_instance_uid for j in ledger.jobs.find()})) if returned is not None else ()
+                return tuple(sorted({series.study_instance_uid for series in ledger.jobs.find()}))
             time.sleep(PAUSE_S)
     raise NodeError(f"no result within {RESULTS_DEADLINE_S:.0f} s; the node's log is {demo.log}")
 
@@ -249,8 +248,6 @@ def ledger_path(state: Path) -> Path:
 
 
 def _listens(port: int) -> bool:
-    import socket  # noqa: PLC0415
-
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False

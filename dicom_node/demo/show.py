@@ -48,10 +48,9 @@ def _show(demo: Demo, shown: Shown) -> list[str]:
     problems = []
     with Ledger.open(ledger_path(demo.state)) as ledger:
         for study in shown.study_instance_uids:
-            why = ledger.views.why(study)
-            if why is not None:
+            for why in ledger.views.why(study):
                 _decisions(why)
-                problems += _results(demo, ledger, why, shown)
+                problems += _results(demo, why, shown)
     _facts(demo, shown)
     if not shown.returned:
         problems.append(f"nothing came back; the node's log is {demo.log}")
@@ -69,18 +68,18 @@ def _decisions(why: Why) -> None:
     console.print(table)
 
 
-def _results(demo: Demo, ledger: Ledger, why: Why, shown: Shown) -> list[str]:
+def _results(demo: Demo, why: Why, shown: Shown) -> list[str]:
     """The results of a study; what is wrong with those that came back."""
     returned = {str(ds.SOPInstanceUID): ds for ds in (dcmread(path) for path in shown.returned)}
     problems = []
     for series in why.series:
-        for job in series.jobs:
-            console.print(f"\n{job.engine} on series {series.series_number}: {job.summary}", markup=False)
-            for result in ledger.results.of_job(job.job_id):
+        for told in series.jobs:
+            console.print(f"\n{told.job.engine} on series {series.series_number}: {told.summary}", markup=False)
+            for result in told.results:
                 if result.rank == 0 or result.sop_instance_uid in returned:
                     console.print(f"  {result.kind.value}  {result.sop_instance_uid}", markup=False)
                     problems += _compare(result.kind, dcmread(result.path), returned.get(result.sop_instance_uid))
-            picture = demo.results / f"job-{job.job_id:06d}-overlay.png"
+            picture = demo.results / f"job-{told.job.job_id:06d}-overlay.png"
             if picture.exists():
                 console.print(f"  picture: {picture}", markup=False)
     return problems

@@ -106,4 +106,4 @@ def _undelivered(connection: Connection) -> dict[str, float]:
     columns = schema.deliveries.c
     under_way = columns.state.in_([State.QUEUED.value, State.RUNNING.value, State.AWAITING.value])
     query = select(columns.destination, func.min(columns.created_at)).where(under_way).group_by(columns.destination)
-    return {destination: created for destination, created in connection.execute(query).tuples()}
+    return dict(connection.execute(query).tuples().all())

@@ -1,5 +1,6 @@
 """The processing service: intake, inference, couriers and what is periodic, each in its own thread."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -122,7 +123,17 @@ class ProcessingService:
         return lambda series: count_instances(asked, ae_title, series.study_instance_uid, series.series_instance_uid)
 
     def _purge(self) -> None:
-        """Retention: files first, rows after, so that a crash between leaves a row whose file is gone, never the reverse."""
+        """Retention: rows first, files after; a crash between leaves files that the next sweep adopts, and nothing is lost."""
+        now = time.time()
+        age_s = self._configuration.retention.studies_days * DAY_S
+        due = [study.study_instance_uid for study in self._ledger.retention.purgeable(now, age_s)]
+        for study in self._ledger.retention.purge(due, age_s=age_s, now=now):
+            for path in study.instance_paths:
+                path.unlink(missing_ok=True)
+            for folder in {path.parent for path in study.result_paths}:
+                shutil.rmtree(folder, ignore_errors=True)
+        if due:
+            log.info("studies purged", count=len(due))
 
 
 def rulebook(configuration: NodeConfiguration) -> Rulebook:

@@ -50,9 +50,8 @@ class LazyLedger:
 
     def committed(self, report: CommitmentReport) -> None:
         """Keep a storage commitment report."""
-        committed = [("", uid) for uid in sorted(report.committed)]
-        failed = [("", uid, reason) for uid, reason in sorted(report.failed.items())]
-        self._open().commitments.report(report.transaction_uid, committed, failed, now=time.time())
+        ledger = self._open()
+        ledger.commitments.report(report.transaction_uid, report.committed, report.failed, now=time.time())
 
     def close(self) -> None:
         if self._ledger is not None:

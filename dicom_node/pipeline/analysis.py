@@ -10,12 +10,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicom_node.model import Result
-from dicom_node.report.check import check_results
-from dicom_node.report.context import Equipment, ReportContext
-from dicom_node.report.overlay import draw_overlay
-from dicom_node.report.results import make_results, write_results
+from dicom_node.report import Equipment, ReportContext, check_results, draw_overlay, make_results, write_results
 from engine.api import Context, Engine, Refusal
-from engine.findings import Findings, Outcome
+from engine.findings import Findings, Outcome, Segment
 from engine.loading import load_engine
 from engine.reading import read_series
 from engine.volume import Volume
@@ -123,7 +120,7 @@ class Analyst:
             overlay = task.directory / OVERLAY_NAME
             draw_overlay(volume, findings, overlay)
         clock.done("report")
-        problems = check_results([r.path for r in results], sources, volume, findings)
+        problems = check_results(results, sources, volume, findings)
         clock.done("check")
         return _analysis(results, findings, volume, problems, clock.seconds, overlay)
 
@@ -194,6 +191,11 @@ def _context(identity: ResultIdentity, engine: Engine) -> ReportContext:
     )
 
 
+def _facts(segment: Segment, volume: Volume) -> SegmentFacts:
+    measured = tuple((m.name.meaning, m.value, m.unit.value) for m in segment.measurements)
+    return SegmentFacts(segment.label, volume.volume_ml(segment.mask), measured)
+
+
 def _analysis(
     results: Sequence[Result],
     findings: Findings,
@@ -202,14 +204,7 @@ def _analysis(
     timings_s: Mapping[str, float],
     overlay: Path | None,
 ) -> Analysis:
-    facts = tuple(
-        SegmentFacts(
-            s.label,
-            volume.volume_ml(s.mask),
-            tuple((m.name.meaning, m.value, m.unit.value) for m in s.measurements),
-        )
-        for s in (findings.segments if volume is not None else ())
-    )
+    facts = () if volume is None else tuple(_facts(segment, volume) for segment in findings.segments)
     words = ", ".join(f"{f.label} {f.volume_ml:.0f} ml" for f in facts)
     summary = words if findings.outcome is Outcome.FINDINGS else f"{findings.outcome.value}: {findings.reason}"
     return Analysis(

@@ -47,8 +47,9 @@ def explained(found: Sequence[Series], configuration: NodeConfiguration) -> list
             disabled=set(names) - set(configuration.enabled_engines()),
             study=study,
         )
-        facts = [series.first(k) for k in ("SeriesNumber", "Modality", "SeriesDescription")]
-        result.append(Explained(series.series_instance_uid, *facts, len(series.instances), routing.decisions))
+        number, modality, words = (series.first(k) for k in ("SeriesNumber", "Modality", "SeriesDescription"))
+        uid, count = series.series_instance_uid, len(series.instances)
+        result.append(Explained(uid, number, modality, words, count, routing.decisions))
     return result
 
 
@@ -91,9 +92,8 @@ def _series_at(path: Path, configuration: NodeConfiguration) -> tuple[Sequence[S
     if not ledger_file.exists():
         raise NodeError(f"{path} is no file or folder here, and the node has no ledger at {ledger_file} to look it up in")
     with Ledger.open(ledger_file) as ledger:
-        why = ledger.views.why(str(path))
-        studies = {entry.study_instance_uid for entry in why.series} if why else set()
-        return [s for study in sorted(studies) for s in ledger.series.of_study(study)], ()
+        studies = [why.study_instance_uid for why in ledger.views.why(str(path))]
+        return [series for study in studies for series in ledger.series.of_study(study)], ()
 
 
 @app.command()
