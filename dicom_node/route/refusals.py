@@ -66,7 +66,7 @@ def _refused(instance: Instance) -> str:
     if by_class:
         return by_class
     image_type = instance.attributes.get("ImageType", ())
-    tokens = {token for value in image_type[2:] for token in re.split(r"[\s_\\]+", value.upper()) if token}
+    tokens = {token for value in image_type for token in re.split(r"[\s_\\]+", value.upper()) if token}
     if "LOCALIZER" in tokens or "SCOUT" in tokens:
         return "localizer"
     if tokens & _REFORMATS:

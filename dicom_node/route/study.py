@@ -91,8 +91,10 @@ def _rivals(rules: Sequence[RuleSettings], others: Sequence[StudySeries], ours: 
     found = []
     for entry in others:
         candidate, refusal = candidate_of(entry.series, ours)
+        if refusal:
+            continue
         place = next((place for place, rule in enumerate(rules) if not rule_failure(rule, candidate)), None)
-        if not refusal and place is not None and rules[place].best_of_study:
+        if place is not None and rules[place].best_of_study:
             found.append(_Rival(candidate, entry, place, rank(rules[place], candidate)))
     return found
 
