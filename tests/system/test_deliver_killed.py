@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,11 +14,11 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from dicom_node.ledger.ledger import Ledger
-from dicom_node.ledger.revisions import JobRequest
+from dicom_node.ledger import Ledger
 from dicom_node.lifecycle import State
-from dicom_node.model import Assessment, Completeness, Destination, Instance, Result, ResultKind
+from dicom_node.model import Destination, Result, ResultKind
 from tests.answering_scp import answering_scp
+from tests.owing import owe
 from tests.pacs_servers import Orthanc, orthanc, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +27,7 @@ COURIER = """
 import sys, threading, time
 from pathlib import Path
 from dicom_node.deliver.courier import Courier
-from dicom_node.ledger.ledger import Ledger
+from dicom_node.ledger import Ledger
 from dicom_node.model import Destination
 path, ae_title, port = sys.argv[1:]
 with Ledger.open(Path(path)) as ledger:
@@ -55,21 +54,11 @@ def write_result(directory: Path, number: int) -> Result:
     return Result(instance.SOPInstanceUID, SC, instance.SeriesInstanceUID, ResultKind.SC, 0, path)
 
 
-def owe(ledger: Ledger, directory: Path, count: int) -> list[str]:
-    """Finished jobs, each with one result for the destination "pacs"; their SOP Instance UIDs."""
+def owe_all(ledger: Ledger, directory: Path, count: int, pacs: Destination) -> list[str]:
+    """Finished jobs, each with one result; their SOP Instance UIDs."""
     results = [write_result(directory, number) for number in range(count)]
     for number, result in enumerate(results):
-        series, now = f"1.2.3.{number}", time.time()
-        source = directory / f"source-{number}.dcm"
-        source.touch()
-        ledger.instances.add([Instance(f"{series}.1", SC, series, "1.2.3", ExplicitVRLittleEndian, source, 0, now)])
-        seen = ledger.series.get(series)
-        assert seen is not None
-        complete, request = Assessment(Completeness.COMPLETE, "quiet"), JobRequest("engine", str(number))
-        ledger.series.close(seen, assessment=complete, decisions=[], jobs=[request], now=now)
-        job = ledger.jobs.claim(now)
-        assert job is not None
-        ledger.jobs.finish(job.job_id, [result], [("pacs", [ResultKind.SC])], now=now)
+        owe(ledger, directory, [result], pacs, number=number)
     return sorted(result.sop_instance_uid for result in results)
 
 
@@ -97,8 +86,8 @@ def test_a_courier_killed_at_random_moments_leaves_each_result_once_at_orthanc(t
     chance = random.Random(7)
     pause = threading.Event()
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger, orthanc(tmp_path / "orthanc") as server:
-        uids = owe(ledger, tmp_path, 12)
         pacs = Destination("pacs", server.ae_title, server.host, server.port)
+        uids = owe_all(ledger, tmp_path, 12, pacs)
         for kill in range(1, 7):
             with courier(tmp_path / "ledger.sqlite", pacs) as process:
                 # Each life delivers a little more, and ends somewhere within an instance.
@@ -119,7 +108,7 @@ def test_a_kill_between_the_stored_instance_and_the_ledger_sends_the_same_bytes_
         return 0x0000
 
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger, answering_scp(late, sop_class_uids=[SC]) as scp:
-        (uid,) = owe(ledger, tmp_path, 1)
+        (uid,) = owe_all(ledger, tmp_path, 1, scp.destination("pacs"))
         with courier(tmp_path / "ledger.sqlite", scp.destination("pacs")) as process:
             assert arrived.wait(30)
             process.send_signal(signal.SIGKILL)

@@ -18,11 +18,11 @@ from pydicom.uid import (
 from dicom_node.deliver.courier import Courier
 from dicom_node.deliver.send import Parcel
 from dicom_node.demo.pacs import EmbeddedPacs
-from dicom_node.ledger.ledger import Ledger
-from dicom_node.ledger.revisions import JobRequest
+from dicom_node.ledger import Ledger
 from dicom_node.lifecycle import State
-from dicom_node.model import Assessment, Completeness, Delivery, Destination, Instance, Result, ResultKind
+from dicom_node.model import Delivery, Destination, Result, ResultKind
 from tests.answering_scp import answering_scp
+from tests.owing import owe
 from tests.pacs_servers import Modality, free_port, orthanc, storescp, wait_until
 
 NODE = "DICOMNODE"
@@ -40,22 +40,6 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def away(name: str = "pacs", **settings: object) -> Destination:
     quick: dict[str, object] = {"network_timeout_s": 3.0, "retry_first_s": 0.05, "retry_cap_s": 0.2, **settings}
     return Destination(name, "PACS", "127.0.0.1", free_port(), **quick)  # type: ignore[arg-type]
-
-
-def owe(ledger: Ledger, tmp_path: Path, results: list[Result], *destinations: Destination, number: int = 1) -> None:
-    """A job that has finished with these results, to be delivered."""
-    series, now = f"1.2.3.{number}", time.time()
-    path = tmp_path / f"source-{number}.dcm"
-    path.write_bytes(b"")
-    ledger.instances.add([Instance(f"{series}.1", SC, series, "1.2.3", "1.2.840.10008.1.2.1", path, 0, now)])
-    seen = ledger.series.get(series)
-    assert seen is not None
-    complete = Assessment(Completeness.COMPLETE, "quiet")
-    assert ledger.series.close(seen, assessment=complete, decisions=[], jobs=[JobRequest("engine", str(number))], now=now)
-    job = ledger.jobs.claim(now)
-    assert job is not None
-    kinds = sorted({r.kind for r in results})
-    assert ledger.jobs.finish(job.job_id, results, [(d.name, kinds) for d in destinations], now=now)
 
 
 def result(parcel: Parcel, kind: ResultKind = ResultKind.SC, rank: int = 0) -> Result:
