@@ -1,0 +1,124 @@
+from dataclasses import replace
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from engine.resampling import canonical_grid, to_canonical, to_source
+from engine.volume import SliceReference, Volume
+
+SLOPE = np.array([1.7, -2.3, 1.1])
+"""HU per mm along x, y, z: a field that linear interpolation must reproduce."""
+
+
+def _volume(
+    rotation: np.ndarray, steps_mm: list[float], pixel_mm: tuple[float, float], shear: tuple[float, float], origin: np.ndarray
+) -> Volume:
+    row, column, normal = rotation
+    heights = np.concatenate([[0.0], np.cumsum(steps_mm)])
+    positions = origin + np.outer(heights, normal) + np.outer(heights, shear[0] * row + shear[1] * column)
+    rows, columns = 28, 23
+    points = (
+        positions[:, None, None]
+        + np.arange(rows)[:, None, None] * pixel_mm[0] * column
+        + np.arange(columns)[:, None] * pixel_mm[1] * row
+    )
+    return Volume(
+        voxels=np.round(points @ SLOPE).astype(np.int16),
+        positions_mm=positions,
+        row_direction=row,
+        column_direction=column,
+        pixel_spacing_mm=pixel_mm,
+        slice_thickness_mm=None,
+        modality="CT",
+        slices=tuple(SliceReference(f"1.{index}") for index in range(len(positions))),
+    )
+
+
+RIGHT_HANDED_AXES = [
+    Rotation.from_euler("xyz", angles, degrees=True).as_matrix().round()
+    for angles in ([0, 0, 0], [180, 0, 0], [0, 180, 0], [0, 0, 90], [90, 0, 0], [0, 90, 0], [90, 90, 0], [0, -90, 180])
+]
+volumes = st.builds(
+    lambda axes, turn, steps, rows_mm, columns_mm, shear, origin: _volume(
+        axes @ Rotation.from_rotvec(turn).as_matrix(), steps, (rows_mm, columns_mm), shear, np.array(origin)
+    ),
+    axes=st.sampled_from(RIGHT_HANDED_AXES),
+    turn=st.tuples(*[st.floats(-0.4, 0.4)] * 3),
+    steps=st.lists(st.floats(1.0, 6.0), min_size=14, max_size=18),
+    rows_mm=st.floats(0.8, 3.5),
+    columns_mm=st.floats(0.8, 3.5),
+    shear=st.tuples(*[st.floats(-0.35, 0.35)] * 2),
+    origin=st.tuples(*[st.floats(-200, 200)] * 3),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(volumes)
+def test_any_stack_lands_where_the_patient_lies(volume: Volume) -> None:
+    grid = canonical_grid(volume, (3.0, 3.0, 3.0))
+    found = to_canonical(volume, grid, outside=30_000.0).numpy()
+    z, y, x = np.meshgrid(
+        *(grid.origin_mm[axis] + np.arange(count) * 3.0 for axis, count in zip((2, 1, 0), grid.shape, strict=True)),
+        indexing="ij",
+    )
+    expected = x * SLOPE[0] + y * SLOPE[1] + z * SLOPE[2]
+    inside = _well_inside(volume, np.stack([x, y, z], axis=-1))
+    assert np.abs(found - expected)[inside].max(initial=0) < 1.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(volumes)
+def test_a_field_comes_back_to_the_voxels_it_belongs_to(volume: Volume) -> None:
+    grid = canonical_grid(volume, (3.0, 3.0, 3.0))
+    z, y, x = (
+        torch.from_numpy(grid.origin_mm[axis] + np.arange(count) * 3.0)
+        for axis, count in zip((2, 1, 0), grid.shape, strict=True)
+    )
+    field = (x * SLOPE[0] + y[:, None] * SLOPE[1] + z[:, None, None] * SLOPE[2])[None]
+    back = np.empty(volume.voxels.shape)
+    for part, values in to_source(field, grid, volume):
+        back[part] = values[0].numpy()
+    margin = (slice(1, -1), slice(4, -4), slice(4, -4))
+    assert np.abs(back - volume.voxels)[margin].max() < 1.0
+
+
+def test_slabs_do_not_change_the_result() -> None:
+    volume = _volume(np.eye(3), [2.0] * 15, (1.0, 1.0), (0.1, 0.0), np.zeros(3))
+    grid = canonical_grid(volume, (3.0, 3.0, 3.0))
+    field = torch.rand((600, *grid.shape), generator=torch.Generator().manual_seed(0))
+    parts = list(to_source(field.repeat(60, 1, 1, 1), grid, volume))
+    whole = list(to_source(field, grid, volume))
+    assert len(parts) > 1 == len(whole)
+    assert torch.equal(torch.cat([values[:600] for _, values in parts], dim=1), whole[0][1])
+
+
+def test_beyond_the_source_lies_air() -> None:
+    turned = Rotation.from_euler("z", 45, degrees=True).as_matrix()
+    volume = _volume(turned, [3.0] * 15, (3.0, 3.0), (0.0, 0.0), np.zeros(3))
+    volume = replace(volume, voxels=np.zeros_like(volume.voxels))
+    grid = canonical_grid(volume, (3.0, 3.0, 3.0))
+    found = to_canonical(volume, grid, outside=-1024.0)
+    assert found[8, 0, 0] == -1024
+    assert found[8, grid.shape[1] // 2, grid.shape[2] // 2] == 0
+
+
+def _well_inside(volume: Volume, points: np.ndarray) -> np.ndarray:
+    """Points at least two coarse voxels within the stack."""
+    heights = points @ volume.normal
+    along = volume.along_normal_mm
+    origins = np.stack([np.interp(heights, along, volume.positions_mm[:, axis]) for axis in range(3)], axis=-1)
+    rows = (points - origins) @ volume.column_direction
+    columns = (points - origins) @ volume.row_direction
+    _, row_count, column_count = volume.voxels.shape
+    row_mm, column_mm = volume.pixel_spacing_mm
+    return (
+        (heights > along[4])
+        & (heights < along[-5])
+        & (rows > 7)
+        & (rows < (row_count - 1) * row_mm - 7)
+        & (columns > 7)
+        & (columns < (column_count - 1) * column_mm - 7)
+    )
