@@ -82,7 +82,8 @@ class ReceiverAssociation(Association):
             self.dul.to_user_queue.put(cast("A_ASSOCIATE", None))
 
     def _log_end(self) -> None:
-        log.info(
+        said = log.info if self._stored_count or self._refused_count else log.debug
+        said(
             "association ended",
             calling_ae_title=self.requestor.ae_title,
             released=self.is_released,
@@ -198,4 +199,4 @@ class _Admission(ACSE):
         proposed = primitive.presentation_context_definition_list
         self.acceptor.supported_contexts = supported(proposed, roles, self._door.settings)
         super()._negotiate_as_acceptor()
-        log.info("association accepted", contexts=len(self.assoc.accepted_contexts), proposed=len(proposed), **said)
+        log.debug("association accepted", contexts=len(self.assoc.accepted_contexts), proposed=len(proposed), **said)

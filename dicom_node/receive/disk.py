@@ -4,7 +4,11 @@ import os
 import threading
 from pathlib import Path
 
+import structlog
+
 from dicom_node.receive.settings import Watermarks
+
+log = structlog.get_logger()
 
 
 def accepts(accepting: bool, free_bytes: int, total_bytes: int, watermarks: Watermarks) -> bool:  # noqa: FBT001
@@ -32,5 +36,9 @@ class DiskGuard:
         status = os.statvfs(self._directory)
         free_bytes, total_bytes = status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
         with self._lock:
-            self._accepting = accepts(self._accepting, free_bytes, total_bytes, self._watermarks)
+            before, self._accepting = self._accepting, accepts(self._accepting, free_bytes, total_bytes, self._watermarks)
+            if before and not self._accepting:
+                log.error("disk nearly full, C-STORE is refused until there is room", free_bytes=free_bytes)
+            elif self._accepting and not before:
+                log.info("disk has room again, C-STORE is accepted", free_bytes=free_bytes)
             return self._accepting

@@ -92,8 +92,9 @@ class ReceiverSettings:
     accept_unknown_storage: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.ae_title.strip()) <= AE_TITLE_LENGTH:
-            raise ConfigurationError(f"AE title {self.ae_title!r}: 1 to {AE_TITLE_LENGTH} characters, please")
+        title = self.ae_title.strip()
+        if not 0 < len(title) <= AE_TITLE_LENGTH or not title.isascii() or not title.isprintable() or "\\" in title:
+            raise ConfigurationError(f"AE title {self.ae_title!r}: 1 to {AE_TITLE_LENGTH} ASCII characters, no backslash")
         if self.max_associations < 1:
             raise ConfigurationError("max_associations must be 1 or more")
         if 0 < self.maximum_pdu_bytes < SMALLEST_PDU_BYTES:

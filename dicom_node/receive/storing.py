@@ -119,5 +119,4 @@ class SpoolArrival:
 
 def out_of_resources(error: OSError) -> StoreRefused:
     """A700H: the sender tries again later."""
-    log.error("instance not stored", error=error.strerror, errno=error.errno)
     return StoreRefused(Status.OUT_OF_RESOURCES, error.strerror or "the file could not be written")

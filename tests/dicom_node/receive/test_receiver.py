@@ -1,5 +1,7 @@
 """The receiver over the network, with senders that behave and senders that do not."""
 
+import contextlib
+import random
 import resource
 import socket
 import threading
@@ -13,7 +15,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import build_role
+from pynetdicom import build_role, evt
 
 from dicom_node.errors import ConfigurationError, TransientError
 from dicom_node.receive import CommitmentReport, Peer, Receiver, ReceiverSettings, Spool, Timeouts, Watermarks
@@ -189,6 +191,36 @@ def test_garbage_harms_nobody(receiver: Receiver, garbage: bytes) -> None:
     assert echo(receiver) == 0x0000
 
 
+def wire_bytes(receiver: Receiver) -> list[bytes]:
+    """What a sound sender sends, PDU by PDU."""
+    sent: list[bytes] = []
+    association = request(receiver.address, handlers=[(evt.EVT_DATA_SENT, lambda event: sent.append(bytes(event.data)))])
+    store(association, DATASET[:1000])
+    association.release()
+    return sent
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, about the values that the mutations make
+def test_mutations_of_a_sound_association_harm_nobody(receiver: Receiver, spool: Spool) -> None:
+    sound, chance = wire_bytes(receiver), random.Random(1)
+    for turn in range(100):
+        request_pdu, rest = (bytearray(part) for part in (sound[0], b"".join(sound[1:])))
+        mutated = request_pdu if turn % 3 == 0 else rest
+        for _ in range(chance.randrange(1, 6)):
+            mutated[chance.randrange(min(len(mutated), 400))] = chance.randrange(256)
+        with socket.create_connection(receiver.address, timeout=30) as sender, contextlib.suppress(ConnectionError):
+            sender.sendall(request_pdu)
+            if turn % 3:
+                assert sender.recv(65536)[0] == 2  # A-ASSOCIATE-AC
+            sender.sendall(rest[: chance.randrange(len(rest))] if chance.random() < 0.3 else rest)
+            sender.shutdown(socket.SHUT_WR)
+            while sender.recv(4096):  # until the receiver closes
+                pass
+    wait_until(lambda: not receiver._door.connected(), "all connections to be closed")
+    assert echo(receiver) == 0x0000
+    assert not list(spool.incoming.iterdir())
+
+
 def test_silent_connections_and_slow_senders_block_nobody_and_are_closed_in_time(start_receiver: StartReceiver) -> None:
     receiver = start_receiver(timeouts=Timeouts(acse_s=1.0, network_s=1.0))
     silent = [socket.create_connection(receiver.address) for _ in range(20)]
@@ -285,6 +317,20 @@ def test_a_report_that_cannot_be_kept_or_read_is_told_so(start_receiver: StartRe
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
-    for wrong in ({"ae_title": " "}, {"ae_title": "X" * 17}, {"max_associations": 0}, {"maximum_pdu_bytes": 100}):
+    for wrong in (
+        {"ae_title": " "},
+        {"ae_title": "X" * 17},
+        {"ae_title": "KÖLN"},
+        {"ae_title": "A\\B"},
+        {"max_associations": 0},
+        {"maximum_pdu_bytes": 100},
+    ):
         with pytest.raises(ConfigurationError):
             ReceiverSettings(**{"ae_title": "NODE", **wrong})
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "127.0.0.1", "localhost"])
+def test_it_listens_where_it_is_told(start_receiver: StartReceiver, host: str) -> None:
+    receiver = start_receiver(host=host)
+    with associated(("127.0.0.1", receiver.address[1])) as association:
+        assert association.send_c_echo().Status == 0x0000
