@@ -55,6 +55,7 @@ class AnalysisTask:
         paths: the series' files, in any order.
         directory: where the result files go.
         failure: if not empty, nothing is inferred: the result says that the analysis failed, and this is why.
+        fallbacks: whether the forms are made too that a destination may take instead of the preferred one.
     """
 
     paths: tuple[Path, ...]
@@ -62,6 +63,7 @@ class AnalysisTask:
     identity: ResultIdentity
     directory: Path
     failure: str = ""
+    fallbacks: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Analyst:
         findings, volume = self._findings(engine, task, clock)
         sources = [_header(path) for path in task.paths]
         made = make_results(findings, volume, sources, _context(task.identity, engine))
-        results = write_results(made, task.directory)
+        results = write_results([m for m in made if task.fallbacks or m.rank == 0], task.directory)
         overlay = None
         if volume is not None and findings.segments:
             overlay = task.directory / OVERLAY_NAME

@@ -19,7 +19,7 @@ from dicom_node.pipeline.folder import read_folder
 from dicom_node.route import Stage, StudySeries, keywords_of, route
 
 if TYPE_CHECKING:
-    from dicom_node.pipeline.analysis import Analysis
+    from dicom_node.pipeline.analysis import Analysis, EngineSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +110,13 @@ def infer(
     Several series go into a folder each, named by Series Number. Exit status 3: no series for the engine, or none was analysed.
     """
     configuration = chosen(context).load_or_default()
-    taken = _series_for(engine, read_folder(path).series, series)
+    spec = _spec(configuration, engine)
+    taken = _series_for(spec, read_folder(path).series, series)
     if not taken:
         errors.print(f"{path} holds no series that {engine} takes; `dicom-node explain {path}` says why", markup=False)
         raise typer.Exit(EXIT_NOTHING)
     folders = _folders(output, taken)
-    done = [(s, _analyse(configuration, engine, s, folder, json)) for s, folder in zip(taken, folders, strict=True)]
+    done = [(s, _analyse(configuration, spec, s, folder, json)) for s, folder in zip(taken, folders, strict=True)]
     if json:
         print_json([{"series_instance_uid": s.series_instance_uid, **_facts(a)} for s, a in done])
     else:
@@ -127,17 +128,27 @@ def infer(
         raise typer.Exit(EXIT_NOTHING)
 
 
-def _series_for(engine: str, found: Sequence[Series], uid: str) -> list[Series]:
+def _spec(configuration: NodeConfiguration, engine: str) -> "EngineSpec":
+    """As configured; an engine of the catalog needs no configuration."""
+    from dicom_node.node.processing import engine_spec
+    from dicom_node.pipeline.analysis import EngineSpec
+
+    if engine in {e.name for e in configuration.engines}:
+        return engine_spec(configuration, engine)
+    return EngineSpec(engine, device=configuration.inference.device)
+
+
+def _series_for(spec: "EngineSpec", found: Sequence[Series], uid: str) -> list[Series]:
     from engine.loading import EngineNotFoundError, engine_info
 
     try:
-        modalities = engine_info(engine).modalities
+        modalities = engine_info(spec.name, spec.module).modalities
     except EngineNotFoundError as error:
         raise NodeError(str(error)) from error
     if uid:
         return [s for s in found if s.series_instance_uid == uid]
     allowed = [s for s in found if s.first("Modality") in modalities]
-    return [s for s in allowed if not route(s, (), engines=(engine,)).decisions[0].reason.startswith("no image")]
+    return [s for s in allowed if not route(s, (), engines=(spec.name,)).decisions[0].reason.startswith("no image")]
 
 
 def _folders(output: Path, taken: Sequence[Series]) -> list[Path]:
@@ -146,13 +157,13 @@ def _folders(output: Path, taken: Sequence[Series]) -> list[Path]:
     return [output / f"series-{s.first('SeriesNumber') or n}-{s.series_instance_uid[-6:]}" for n, s in enumerate(taken, 1)]
 
 
-def _analyse(configuration: NodeConfiguration, engine: str, series: Series, folder: Path, quiet: bool) -> "Analysis":
+def _analyse(configuration: NodeConfiguration, spec: "EngineSpec", series: Series, folder: Path, quiet: bool) -> "Analysis":
     from dicom_node.assemble import assess, input_digest
-    from dicom_node.node.processing import engine_spec, equipment
-    from dicom_node.pipeline.analysis import AnalysisTask, Analyst, EngineSpec, ResultIdentity
+    from dicom_node.node.processing import equipment
+    from dicom_node.pipeline.analysis import AnalysisTask, Analyst, ResultIdentity
 
     assessment = assess(series, time.time(), configuration.assemble.policy(), None)
-    configured = engine in {e.name for e in configuration.engines}
+    configured = spec.name in {e.name for e in configuration.engines}
     identity = ResultIdentity(
         series.study_instance_uid,
         series.series_instance_uid,
@@ -160,11 +171,10 @@ def _analyse(configuration: NodeConfiguration, engine: str, series: Series, fold
         series.last_received_at,
         remark=assessment.reason if assessment.completeness is Completeness.INCOMPLETE else "",
         equipment=equipment(configuration),
-        series_number_base=configuration.series_number_base(engine) if configured else configuration.node.series_number_base,
+        series_number_base=configuration.series_number_base(spec.name) if configured else configuration.node.series_number_base,
         content_qualification=configuration.node.content_qualification.value,
     )
-    spec = engine_spec(configuration, engine) if configured else EngineSpec(engine, device=configuration.inference.device)
-    task = AnalysisTask(tuple(i.path for i in series.instances), spec, identity, folder)
+    task = AnalysisTask(tuple(i.path for i in series.instances), spec, identity, folder, fallbacks=False)
     with _bar(quiet) as progress:
         return Analyst()(task, progress)
 
@@ -217,7 +227,7 @@ def _show(series: Series, analysis: "Analysis") -> None:
         {
             "device": analysis.device,
             "seconds": ", ".join(f"{step} {s:.1f}" for step, s in analysis.timings_s.items()),
-            **{f"{r.kind.value}{f' (fallback {r.rank})' if r.rank else ''}": r.path for r in analysis.results},
+            **{r.kind.value: r.path for r in analysis.results},
             "picture": analysis.overlay or "none",
         }
     )
