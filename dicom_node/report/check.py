@@ -10,7 +10,7 @@ from pydicom.valuerep import PersonName
 
 from dicom_node.model import Result, ResultKind
 from dicom_node.report.check_report import report_problems
-from dicom_node.report.check_segmentation import count_voxels, segmentation_problems
+from dicom_node.report.check_segmentation import Frame, count_voxels, decoded, segmentation_problems
 from engine.findings import Findings
 from engine.reading.elements import DAMAGE, quiet
 from engine.volume import Volume
@@ -29,6 +29,17 @@ class Checked:
     dataset: Dataset
 
 
+@dataclass(frozen=True)
+class Truth:
+    """What results are held against; `frames` are those of the SEG, decoded."""
+
+    sources: Sequence[Dataset]
+    volume: Volume | None
+    findings: Findings
+    segmentation: Dataset | None
+    frames: list[Frame]
+
+
 def check_results(
     results: Sequence[Result], sources: Sequence[Dataset], volume: Volume | None, findings: Findings
 ) -> list[str]:
@@ -40,28 +51,29 @@ def check_results(
     try:
         with quiet():
             read = [Checked(r, pydicom.dcmread(r.path)) for r in results]
-            return [f"{c.result.path.name}: {p}" for c in read for p in _problems(c, read, sources, volume, findings)]
+            segmentation = next((c.dataset for c in read if c.result.kind is ResultKind.SEG), None)
+            frames = decoded(segmentation, volume) if segmentation is not None and volume is not None else []
+            truth = Truth(sources, volume, findings, segmentation, frames)
+            problems = [f"{c.result.path.name}: {p}" for c in read for p in _problems(c, truth)]
     except DAMAGE as error:
         return [f"a result cannot be read back: {type(error).__name__}"]
+    reported = any(r.kind is ResultKind.SR for r in results)
+    return problems if reported else [*problems, "there is no report"]
 
 
-def _problems(
-    checked: Checked, read: list[Checked], sources: Sequence[Dataset], volume: Volume | None, findings: Findings
-) -> Iterator[str]:
-    segmentation = next((c.dataset for c in read if c.result.kind is ResultKind.SEG), None)
-    if not any(c.result.kind is ResultKind.SR for c in read):
-        yield "there is no report with it"
-    yield from _identity(checked, sources)
+def _problems(checked: Checked, truth: Truth) -> Iterator[str]:
+    yield from _identity(checked, truth.sources)
     yield from _malformed_uids(checked.dataset)
-    known = {str(s.get("SOPInstanceUID")): str(s.get("SOPClassUID")) for s in sources}
-    if segmentation is not None:
-        known[str(segmentation.SOPInstanceUID)] = str(segmentation.SOPClassUID)
-    yield from _dangling(checked.dataset, known)
+    seg, volume = truth.segmentation, truth.volume
+    known = {str(s.get("SOPInstanceUID")): str(s.get("SOPClassUID")) for s in truth.sources}
     if checked.result.kind is ResultKind.SEG and volume is not None:
-        yield from segmentation_problems(checked.dataset, volume, findings)
+        yield from segmentation_problems(checked.dataset, truth.frames, volume, truth.findings)
     if checked.result.kind is ResultKind.SR:
-        counted = count_voxels(segmentation, volume) if segmentation is not None and volume is not None else {}
-        yield from report_problems(checked.dataset, segmentation, counted, {str(s.get("SOPInstanceUID")) for s in sources})
+        counted = count_voxels(seg, truth.frames, volume) if seg is not None and volume is not None else {}
+        yield from report_problems(checked.dataset, seg, counted, set(known))
+    if seg is not None:
+        known[str(seg.SOPInstanceUID)] = str(seg.SOPClassUID)
+    yield from _dangling(checked.dataset, known)
 
 
 def _identity(checked: Checked, sources: Sequence[Dataset]) -> Iterator[str]:

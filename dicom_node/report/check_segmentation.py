@@ -15,7 +15,7 @@ COSINE_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
-class _Frame:
+class Frame:
     """A frame with the volume's slice that it cites (None if none) and the one that it lies on (None if none)."""
 
     number: int
@@ -25,7 +25,7 @@ class _Frame:
     mask: np.ndarray
 
 
-def segmentation_problems(seg: Dataset, volume: Volume, findings: Findings) -> Iterator[str]:
+def segmentation_problems(seg: Dataset, frames: list[Frame], volume: Volume, findings: Findings) -> Iterator[str]:
     """Frames that lie or point elsewhere than their voxels, segments that are not the findings'."""
     yield from _grid_problems(seg, volume)
     numbers = [int(s.SegmentNumber) for s in seg.SegmentSequence]
@@ -34,16 +34,15 @@ def segmentation_problems(seg: Dataset, volume: Volume, findings: Findings) -> I
     if not seg.get("PixelData"):
         yield "it has no pixel data"
         return
-    frames = list(_frames(seg, volume))
     yield from _frame_problems(frames, numbers)
     yield from _voxel_problems(seg, frames, findings)
 
 
-def count_voxels(seg: Dataset, volume: Volume) -> dict[int, float]:
+def count_voxels(seg: Dataset, frames: list[Frame], volume: Volume) -> dict[int, float]:
     """Volume in ml of each segment, from the frames as they lie in the file."""
     pixel_mm2 = float(np.prod(volume.pixel_spacing_mm))
     counted = {int(s.SegmentNumber): 0.0 for s in seg.SegmentSequence}
-    for frame in _frames(seg, volume):
+    for frame in frames:
         if frame.lies_on is not None and frame.segment_number in counted:
             height_mm = float(volume.slice_heights_mm[frame.lies_on])
             counted[frame.segment_number] += np.count_nonzero(frame.mask) * height_mm * pixel_mm2 / 1000
@@ -63,19 +62,24 @@ def _grid_problems(seg: Dataset, volume: Volume) -> Iterator[str]:
         yield "it has another orientation than the source"
 
 
-def _frames(seg: Dataset, volume: Volume) -> Iterator[_Frame]:
+def decoded(seg: Dataset, volume: Volume) -> list[Frame]:
+    """The frames of a SEG; none where it has no pixel data."""
+    return list(_frames(seg, volume)) if seg.get("PixelData") else []
+
+
+def _frames(seg: Dataset, volume: Volume) -> Iterator[Frame]:
     masks = pixel_array(seg).reshape(-1, int(seg.Rows), int(seg.Columns))
     slices = {(s.sop_instance_uid, s.frame_number): k for k, s in enumerate(volume.slices)}
     for number, (item, mask) in enumerate(zip(seg.PerFrameFunctionalGroupsSequence, masks, strict=True), 1):
         image = item.DerivationImageSequence[0].SourceImageSequence[0]
         cited = image.get("ReferencedFrameNumber")
         key = (str(image.ReferencedSOPInstanceUID), None if cited is None else int(cited))
-        yield _Frame(
+        yield Frame(
             number,
             int(item.SegmentIdentificationSequence[0].ReferencedSegmentNumber),
             slices.get(key),
             _slice_at(np.array(item.PlanePositionSequence[0].ImagePositionPatient, float), volume),
-            mask.astype(bool),
+            mask.view(bool),  # decoded bits are bytes of 0 and 1
         )
 
 
@@ -85,7 +89,7 @@ def _slice_at(position: np.ndarray, volume: Volume) -> int | None:
     return nearest if distances[nearest] <= TOLERANCE_MM else None
 
 
-def _frame_problems(frames: list[_Frame], numbers: list[int]) -> Iterator[str]:
+def _frame_problems(frames: list[Frame], numbers: list[int]) -> Iterator[str]:
     for frame in frames:
         if frame.segment_number not in numbers:
             yield f"frame {frame.number} belongs to segment {frame.segment_number}, which is not there"
@@ -97,7 +101,7 @@ def _frame_problems(frames: list[_Frame], numbers: list[int]) -> Iterator[str]:
             yield f"frame {frame.number} is empty"
 
 
-def _voxel_problems(seg: Dataset, frames: list[_Frame], findings: Findings) -> Iterator[str]:
+def _voxel_problems(seg: Dataset, frames: list[Frame], findings: Findings) -> Iterator[str]:
     """Each segment by its label against the finding of that label, slice by slice."""
     labels = {int(s.SegmentNumber): str(s.SegmentLabel) for s in seg.SegmentSequence}
     expected = {s.label: s.mask for s in findings.segments if s.mask.any()}

@@ -102,4 +102,4 @@ def test_a_truncated_file_is_held(case: ReportedSeries, tmp_path: Path) -> None:
 
 
 def test_a_seg_without_a_report_is_held(case: ReportedSeries, tmp_path: Path) -> None:
-    assert problems(case, case.report(tmp_path)[:1]) == ["seg.dcm: there is no report with it"]
+    assert problems(case, case.report(tmp_path)[:1]) == ["there is no report"]
