@@ -90,14 +90,14 @@ def _count(connection: Connection, table: Table, *conditions: object) -> int:
 
 def _jobs_by_state(connection: Connection) -> dict[State, int]:
     rows = connection.execute(select(schema.jobs.c.state, func.count()).group_by(schema.jobs.c.state))
-    return {State(state): number for state, number in rows.tuples()}
+    return {State(row[0]): row[1] for row in rows}
 
 
 def _deliveries_by_state(connection: Connection) -> dict[str, dict[State, int]]:
     columns = schema.deliveries.c
     query = select(columns.destination, columns.state, func.count()).group_by(columns.destination, columns.state)
     counted: dict[str, dict[State, int]] = {}
-    for destination, state, number in connection.execute(query).tuples():
+    for destination, state, number in connection.execute(query):
         counted.setdefault(destination, {})[State(state)] = number
     return counted
 
@@ -106,4 +106,4 @@ def _undelivered(connection: Connection) -> dict[str, float]:
     columns = schema.deliveries.c
     under_way = columns.state.in_([State.QUEUED.value, State.RUNNING.value, State.AWAITING.value])
     query = select(columns.destination, func.min(columns.created_at)).where(under_way).group_by(columns.destination)
-    return dict(connection.execute(query).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(query)}
