@@ -79,7 +79,7 @@ def _results(demo: Demo, why: Why, shown: Shown) -> list[str]:
                 if result.rank == 0 or result.sop_instance_uid in returned:
                     console.print(f"  {result.kind.value}  {result.sop_instance_uid}", markup=False)
                     problems += _compare(result.kind, dcmread(result.path), returned.get(result.sop_instance_uid))
-            picture = demo.results / f"job-{told.job.job_id:06d}-overlay.png"
+            picture = demo.directory / f"job-{told.job.job_id:06d}-overlay.png"
             if picture.exists():
                 console.print(f"  picture: {picture}", markup=False)
     return problems
