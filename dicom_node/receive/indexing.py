@@ -23,6 +23,7 @@ log = structlog.get_logger()
 BATCH_SIZE = 64
 BATCH_WAIT_S = 0.05
 QUEUE_SIZE = 20_000
+FULL_SWEEP_S = 3600.0
 RETRY_FIRST_S, RETRY_CAP_S = 0.1, 30.0
 
 ReadInstance = Callable[[Path], Instance]
@@ -70,6 +71,8 @@ class Indexer:
         self._queue: queue.Queue[StoredFile] = queue.Queue(queue_size)
         self._sweep_wanted = threading.Event()
         self._stopping = threading.Event()
+        self._swept_at = -FULL_SWEEP_S
+        self._missed = False
         self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
 
     def start(self) -> Self:
@@ -86,8 +89,9 @@ class Indexer:
             self._sweep_wanted.set()
 
     def request_sweep(self) -> None:
-        """Adopt files without a row, in the indexer's own thread, soon; to be called now and then."""
-        self._sweep_wanted.set()
+        """To be called now and then: adopts files without a row, if any may have been left out, else every hour to be sure."""
+        if self._missed or time.monotonic() - self._swept_at > FULL_SWEEP_S:
+            self._sweep_wanted.set()
 
     @property
     def backlog(self) -> int:
@@ -130,6 +134,7 @@ class Indexer:
                 log.warning("instances not indexed yet", error=str(error), retry_in_s=wait_s)
             except Exception:  # the outcome of indexing is settled here; the files stay in the spool
                 log.exception("instances not indexed; the next sweep takes them")
+                self._missed = True
                 return
             else:
                 return
@@ -154,6 +159,7 @@ class Indexer:
             except UnreadableInstanceError as error:
                 self._quarantine(stored, str(error))
             except OSError as error:
+                self._missed = True
                 log.warning(
                     "received file not readable now; the next sweep tries again", file=stored.path.name, errno=error.errno
                 )
@@ -172,9 +178,9 @@ class Indexer:
     def _sweep(self) -> None:
         """Give a row to every file that has none."""
         known = self._ledger.known_paths()
+        self._swept_at, self._missed = time.monotonic(), False
         adopted = 0
-        for directory in self._spool.directories():
-            unknown = [stored for stored in directory if stored.path not in known]
+        for unknown in self._spool.directories(known):
             for start in range(0, len(unknown), BATCH_SIZE):
                 self._index(unknown[start : start + BATCH_SIZE])
             adopted += len(unknown)

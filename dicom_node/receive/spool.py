@@ -13,7 +13,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -137,18 +137,19 @@ class Spool:
             path.unlink(missing_ok=True)
         return len(leftovers)
 
-    def directories(self) -> Iterator[list[StoredFile]]:
-        """All received files in order of arrival, one directory (a minute) at a time; those in quarantine last."""
+    def directories(self, known: Collection[Path] = frozenset()) -> Iterator[list[StoredFile]]:
+        """Received files that are not known, in order of arrival, one directory (a minute) at a time; quarantine comes last."""
         for directory in [*sorted(d for d in self.instances.glob("*/*") if d.is_dir()), self.quarantined]:
-            yield list(stored_files(directory))
+            yield list(stored_files(directory, known))
 
 
-def stored_files(directory: Path) -> Iterator[StoredFile]:
-    """The received files of one directory, in order of arrival."""
+def stored_files(directory: Path, known: Collection[Path]) -> Iterator[StoredFile]:
+    """The files of one directory that are not known, in order of arrival."""
     for path in sorted(directory.glob(f"*{SUFFIX}")):
-        with contextlib.suppress(FileNotFoundError):  # deleted by retention since it was listed
-            status = path.stat()
-            yield StoredFile(path, status.st_size, status.st_mtime)
+        if path not in known:
+            with contextlib.suppress(FileNotFoundError):  # deleted by retention since it was listed
+                status = path.stat()
+                yield StoredFile(path, status.st_size, status.st_mtime)
 
 
 def move_durably(source: Path, target: Path) -> Path:

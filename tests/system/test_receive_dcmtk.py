@@ -175,8 +175,8 @@ def test_a_sender_that_is_killed_leaves_whole_files_and_a_receiver_that_goes_on(
 
 
 @contextmanager
-def receiver_process(spool: Spool, port: int, log: Path) -> Iterator[Server]:
-    command = [sys.executable, str(receiver_program.__file__), str(spool.root), str(port)]
+def receiver_process(spool: Spool, port: int, log: Path, *prefix: str) -> Iterator[Server]:
+    command = [*prefix, sys.executable, str(receiver_program.__file__), str(spool.root), str(port)]
     server = Server(command, [port], log, {"PYTHONPATH": str(ROOT)})
     try:
         yield server.start()
@@ -227,3 +227,28 @@ def test_a_receiver_that_is_terminated_lets_the_sender_finish(as_sent: dict[Path
         server.stop()
         assert sender.result().returncode == 0
     assert digests(stored(spool)) == Counter(as_sent.values())
+
+
+def test_nothing_is_acknowledged_before_file_and_names_are_on_stable_storage(
+    as_sent: dict[Path, str], spool: Spool, tmp_path: Path
+) -> None:
+    trace, port = tmp_path / "trace", free_port()
+    calls = "trace=fsync,rename,sendto"
+    strace = [program("strace"), "-D", "-f", "-z", "-y", "-s", "4", "-o", str(trace), "-e", calls]
+    if run([*strace, "true"]).returncode != 0:
+        pytest.skip("strace may not trace here")
+    with receiver_process(spool, port, tmp_path / "receiver.log", *strace):
+        assert run(storescu(port, list(as_sent)[:1])).returncode == 0
+        wait_until(lambda: '"\\4\\0' in trace.read_text(), "the response in the trace")
+    lines = [line.partition(" ")[2].strip() for line in trace.read_text().splitlines()]
+    response = next(number for number, line in enumerate(lines) if line.startswith("sendto") and '"\\4\\0' in line)
+    (path,) = stored(spool)
+    expected = [
+        ("fsync", f"/incoming/{path.stem}>"),  # the bytes
+        ("fsync", "/instances>"),  # the name of the day
+        ("fsync", f"/{path.parent.parent.name}>"),  # the name of the minute
+        ("rename", f'"{spool.incoming}'[:5]),
+        ("fsync", f"/{path.parent.name}>"),  # the name of the file
+    ]
+    before = [line for line in lines[:response] if not line.startswith("sendto")][-len(expected) :]
+    assert all(line.startswith(call) and word in line for line, (call, word) in zip(before, expected, strict=True)), before

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from dicom_node.errors import TransientError, UnreadableInstanceError
-from dicom_node.ledger.ledger import Ledger
+from dicom_node.errors import TransientError
+from dicom_node.headers import read_instance
+from dicom_node.ledger import Ledger
 from dicom_node.model import Instance
 from dicom_node.receive import Spool, StoredFile
 from dicom_node.receive.indexing import AddReport, Indexer, InstanceLedger
@@ -24,23 +24,11 @@ from tests.pacs_servers import wait_until
 EXPLICIT = "1.2.840.10008.1.2.1"
 
 
-def read_instance(path: Path) -> Instance:
-    """As little of a header as the ledger needs."""
-    if b"BROKEN" in path.read_bytes():
-        raise UnreadableInstanceError("no dataset can be read")
+def read(path: Path) -> Instance:
+    """The real reader, with a bug."""
     if b"CRASH" in path.read_bytes():
         raise IndexError("Doe^John")
-    dataset, status = dcmread(path), path.stat()
-    return Instance(
-        str(dataset.SOPInstanceUID),
-        str(dataset.SOPClassUID),
-        str(dataset.SeriesInstanceUID),
-        str(dataset.StudyInstanceUID),
-        EXPLICIT,
-        path,
-        status.st_size,
-        status.st_mtime,
-    )
+    return read_instance(path, received_at=path.stat().st_mtime)
 
 
 def dataset_bytes(number: int, remark: str = "") -> bytes:
@@ -54,9 +42,13 @@ def dataset_bytes(number: int, remark: str = "") -> bytes:
     return buffer.getvalue()
 
 
-def keep(spool: Spool, content: bytes, calling: str = "") -> StoredFile:
+def keep(spool: Spool, number: int, remark: str = "", calling: str = "") -> StoredFile:
+    return keep_bytes(spool, dataset_bytes(number, remark), number, calling)
+
+
+def keep_bytes(spool: Spool, dataset: bytes, number: int = 1, calling: str = "") -> StoredFile:
     with spool.open() as incoming:
-        incoming.write(head(StoreRequest(CT, UID_ROOT + "1", EXPLICIT, calling)) + content)
+        incoming.write(head(StoreRequest(CT, UID_ROOT + str(number), EXPLICIT, calling)) + dataset)
         return incoming.commit()
 
 
@@ -68,7 +60,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @contextmanager
 def indexing(spool: Spool, ledger: InstanceLedger, queue_size: int = 1000) -> Iterator[Indexer]:
-    indexer = Indexer(spool, ledger, read_instance, queue_size).start()
+    indexer = Indexer(spool, ledger, read, queue_size).start()
     try:
         yield indexer
     finally:
@@ -86,14 +78,14 @@ def instances(spool: Spool) -> set[Path]:
 
 def test_every_stored_file_is_indexed(spool: Spool, ledger: Ledger) -> None:
     with indexing(spool, ledger.instances) as indexer:
-        stored = [keep(spool, dataset_bytes(number)) for number in range(100)]
+        stored = [keep(spool, number) for number in range(100)]
         for file in stored:
             indexer.offer(file)
     assert indexed(ledger) == {file.path for file in stored}
 
 
 def test_files_without_a_row_are_adopted_at_the_start(spool: Spool, ledger: Ledger) -> None:
-    stored = [keep(spool, dataset_bytes(number)) for number in range(3)]
+    stored = [keep(spool, number) for number in range(3)]
     with indexing(spool, ledger.instances):
         wait_until(lambda: len(indexed(ledger)) == 3, "the sweep to adopt all")
     assert indexed(ledger) == {file.path for file in stored}
@@ -102,9 +94,9 @@ def test_files_without_a_row_are_adopted_at_the_start(spool: Spool, ledger: Ledg
 def test_a_ledger_that_was_lost_is_rebuilt_the_same(spool: Spool, ledger: Ledger, tmp_path: Path) -> None:
     with indexing(spool, ledger.instances) as indexer:
         for number in range(5):
-            indexer.offer(keep(spool, dataset_bytes(number)))
-        indexer.offer(keep(spool, dataset_bytes(0, "other content")))
-        indexer.offer(keep(spool, b"BROKEN"))
+            indexer.offer(keep(spool, number))
+        indexer.offer(keep(spool, 0, "other content"))
+        indexer.offer(keep_bytes(spool, b"BROKEN"))
     with Ledger.open(tmp_path / "rebuilt.sqlite") as rebuilt:
         with indexing(spool, rebuilt.instances):
             wait_until(lambda: len(rebuilt.instances.known_paths()) == 7, "the sweep to adopt all")
@@ -114,7 +106,7 @@ def test_a_ledger_that_was_lost_is_rebuilt_the_same(spool: Spool, ledger: Ledger
 
 def test_an_identical_copy_is_deleted_and_the_first_file_stays(spool: Spool, ledger: Ledger) -> None:
     with indexing(spool, ledger.instances) as indexer:
-        first, copy = (keep(spool, dataset_bytes(1), calling) for calling in ("PACS1", "PACS2"))
+        first, copy = (keep(spool, 1, calling=calling) for calling in ("PACS1", "PACS2"))
         indexer.offer(first)
         indexer.offer(copy)
     assert instances(spool) == indexed(ledger) == {first.path}
@@ -122,7 +114,7 @@ def test_an_identical_copy_is_deleted_and_the_first_file_stays(spool: Spool, led
 
 def test_other_content_under_the_same_uid_is_quarantined_and_both_files_are_kept(spool: Spool, ledger: Ledger) -> None:
     with indexing(spool, ledger.instances) as indexer:
-        first, other = keep(spool, dataset_bytes(1)), keep(spool, dataset_bytes(1, "other content"))
+        first, other = keep(spool, 1), keep(spool, 1, "other content")
         indexer.offer(first)
         indexer.offer(other)
     assert indexed(ledger) == {first.path}
@@ -135,7 +127,7 @@ def test_what_cannot_be_read_is_quarantined_without_naming_anybody_and_the_rest_
     spool: Spool, ledger: Ledger, content: bytes
 ) -> None:
     with indexing(spool, ledger.instances) as indexer:
-        odd, sound = keep(spool, content), keep(spool, dataset_bytes(1))
+        odd, sound = keep_bytes(spool, content), keep(spool, 1)
         indexer.offer(odd)
         indexer.offer(sound)
     (quarantined,) = ledger.instances.quarantined()
@@ -148,7 +140,7 @@ def test_what_cannot_be_read_is_quarantined_without_naming_anybody_and_the_rest_
 
 def test_a_full_queue_is_made_up_for_by_a_sweep(spool: Spool, ledger: Ledger) -> None:
     with indexing(spool, ledger.instances, queue_size=1) as indexer:
-        stored = [keep(spool, dataset_bytes(number)) for number in range(50)]
+        stored = [keep(spool, number) for number in range(50)]
         for file in stored:
             indexer.offer(file)
         wait_until(lambda: len(indexed(ledger)) == 50, "the sweep to adopt what the queue did not take")
@@ -185,7 +177,7 @@ class Locked:
 def test_a_ledger_that_fails_for_a_while_costs_nothing(spool: Spool, ledger: Ledger, error: Any) -> None:
     locked = Locked(ledger, error)
     with indexing(spool, locked) as indexer:
-        stored = [keep(spool, content) for content in (dataset_bytes(1), b"BROKEN", dataset_bytes(2))]
+        stored = [keep(spool, 1), keep_bytes(spool, b"BROKEN"), keep(spool, 2)]
         for file in stored:
             indexer.offer(file)
         assert locked.refused.wait(30)
