@@ -61,6 +61,7 @@ class Source:
 
     Attributes:
         identity: patient and study attributes, decoded; the type 2 ones are always there.
+        series_moment: Series Date and Time, where the source has them.
         lossy: Lossy Image Compression attributes, where the source was compressed so.
         frame_of_reference_uid: empty where the source has none.
         instances: every instance of the series once, by SOP Instance UID.
@@ -70,6 +71,7 @@ class Source:
     """
 
     identity: Dataset
+    series_moment: Dataset
     lossy: Dataset
     frame_of_reference_uid: str
     instances: tuple[SourceInstance, ...]
@@ -106,6 +108,7 @@ def normalise(sources: Sequence[Dataset], volume: Volume | None, context: Report
         identity.update(_copy(first, OPTIONAL, remarks, only_present=True))
         identity.StudyInstanceUID = context.study_instance_uid
         requests = tuple(_requests(first, identity, context, remarks))
+        series_moment = _copy(first, ("SeriesDate", "SeriesTime"), remarks, only_present=True)
         lossy = _copy(first, LOSSY, remarks, only_present=True)
         body_part = str(_copy(first, ("BodyPartExamined",), remarks).BodyPartExamined)
         offset = str(identity.get("TimezoneOffsetFromUTC", ""))
@@ -113,6 +116,7 @@ def normalise(sources: Sequence[Dataset], volume: Volume | None, context: Report
         remarks.append("text of the source is not in the character set it names")
     return Source(
         identity,
+        series_moment,
         lossy if lossy.get("LossyImageCompression") == "01" else Dataset(),
         str(first.get("FrameOfReferenceUID") or ""),
         tuple(SourceInstance(str(s.get("SOPClassUID", "")), uid) for uid, s in sorted(by_uid.items())),

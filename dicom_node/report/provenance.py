@@ -36,15 +36,19 @@ def stamp(
 ) -> Dataset:
     """Add what highdicom leaves out, and replace what it draws from the clock; changes and returns the dataset.
 
+    Series attributes do not tell revisions apart, because revisions share a series: its date is the source's, its description
+    knows no outcome. Those stand in the content.
+
     Source: IHE Radiology AI Results (AIR), equipment and device identification.
     """
     keep_verbatim(dataset, source.identity)
     dataset.SpecificCharacterSet = "ISO_IR 192"
     moment = context.moment(source.utc_offset)
-    for name in ("Series", "Content", "InstanceCreation"):
+    keep_verbatim(dataset, source.series_moment)
+    for name in ("Content", "InstanceCreation"):
         setattr(dataset, f"{name}Date", moment.strftime("%Y%m%d"))
         setattr(dataset, f"{name}Time", moment.strftime("%H%M%S"))
-    dataset.SeriesDescription = _cut(description)
+    dataset.SeriesDescription = shortened(description)
     dataset.SeriesNumber = context.series_number(kind)
     dataset.InstanceNumber = context.revision
     equipment = context.equipment
@@ -91,5 +95,6 @@ def _contribution(source: Source, context: ReportContext, algorithm: Algorithm) 
     return item
 
 
-def _cut(text: str) -> str:
+def shortened(text: str) -> str:
+    """Text cut between words to what a Long String may hold."""
     return textwrap.shorten(text, LONGEST_DESCRIPTION, placeholder=" ...")

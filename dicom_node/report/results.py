@@ -35,16 +35,10 @@ def make_results(
         context: the job's part.
 
     Raises:
-        ValueError: there is no source, or a segment's mask has another shape than the volume.
+        ValueError: there is no source, a mask has another shape than the volume, or two segments have the same key or label.
     """
     marked = marked_segments(findings)
-    if volume is None and marked:
-        raise ValueError("segments without the volume that they lie on")
-    for m in marked:
-        if volume is not None and m.segment.mask.shape != volume.voxels.shape:
-            raise ValueError(
-                f"segment {m.segment.key!r} has the shape {m.segment.mask.shape}, the volume {volume.voxels.shape}"
-            )
+    _require_sense(findings, volume)
     with config.disable_value_validation():  # identifiers are copied as they stand; what the node makes is checked after
         source = normalise(sources, volume, context)
         segmentation = None
@@ -55,6 +49,16 @@ def make_results(
         if volume is not None and (context.snapshot or (marked and segmentation is None)):
             made.append(MadeResult(ResultKind.SC, 0, make_snapshot(findings, volume, source, context)))
     return made
+
+
+def _require_sense(findings: Findings, volume: Volume | None) -> None:
+    for names in ([s.key for s in findings.segments], [s.label for s in findings.segments]):
+        if len(set(names)) < len(names):
+            raise ValueError(f"segments need different keys and labels: {', '.join(names)}")
+    for segment in findings.segments:
+        expected = None if volume is None else volume.voxels.shape
+        if segment.mask.shape != expected:
+            raise ValueError(f"segment {segment.key!r} has the shape {segment.mask.shape}, the volume {expected}")
 
 
 def write_results(made: Sequence[MadeResult], directory: Path) -> list[Result]:

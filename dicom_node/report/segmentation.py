@@ -16,10 +16,10 @@ from dicom_node.model import ResultKind
 from dicom_node.report.concepts import AI_FAMILY, concept
 from dicom_node.report.context import ReportContext
 from dicom_node.report.normalise import Source
-from dicom_node.report.provenance import header, made_by, parameters, stamp, uids
+from dicom_node.report.provenance import header, made_by, parameters, shortened, stamp, uids
 from dicom_node.report.uids import dimension_organization_uid, tracking_uid
 from engine.findings import Algorithm, Findings, Segment
-from engine.volume import Volume
+from engine.volume import MAXIMUM_SHEAR_DEGREES, Volume
 
 SEGMENTATION = hd.sr.CodedConcept("113076", "DCM", "Segmentation")
 SOURCE_IMAGE = hd.sr.CodedConcept("121322", "DCM", "Source image for image processing operation")
@@ -65,7 +65,7 @@ def make_segmentation(
         dataset.BodyPartExamined = source.body_part_examined
     for element in source.lossy:
         dataset[element.tag] = element
-    description = f"AI {context.engine.title} SEG{geometry_note(volume)}{remark_note(context)}"
+    description = f"AI {context.engine.title} SEG{_geometry_note(volume)}"
     return stamp(dataset, source, context, findings.algorithm, ResultKind.SEG, description)
 
 
@@ -86,7 +86,7 @@ def _skeleton(
         series_number=context.series_number(ResultKind.SEG),
         instance_number=context.revision,
         content_label=context.engine.content_label,
-        content_description=f"AI {context.engine.title}"[:64],
+        content_description=shortened(context.remark or f"AI {context.engine.title}"),
         content_creator_name="AI^",
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **uids(context, findings.algorithm, ResultKind.SEG),
@@ -201,14 +201,10 @@ def _referenced_series(source: Source, volume: Volume, context: ReportContext) -
     return series
 
 
-def geometry_note(volume: Volume) -> str:
+def _geometry_note(volume: Volume) -> str:
     if volume.is_regular:
         return ""
-    return " (tilted gantry)" if volume.shear_degrees > 0.5 else " (uneven slices)"
-
-
-def remark_note(context: ReportContext) -> str:
-    return f" ({context.remark})" if context.remark else ""
+    return " (tilted gantry)" if volume.shear_degrees > MAXIMUM_SHEAR_DEGREES else " (uneven slices)"
 
 
 def decimal(value: float) -> str:

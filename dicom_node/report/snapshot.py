@@ -10,7 +10,6 @@ from dicom_node.report.context import ReportContext
 from dicom_node.report.normalise import Source
 from dicom_node.report.overlay import render_overlay, side
 from dicom_node.report.provenance import header, stamp, uids
-from dicom_node.report.segmentation import remark_note
 from engine.findings import Findings
 from engine.volume import Volume
 
@@ -42,5 +41,5 @@ def make_snapshot(findings: Findings, volume: Volume, source: Source, context: R
     reference = Dataset()
     reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = source.sop_class_uid(first), first
     dataset.SourceImageSequence = [reference]
-    description = f"AI {context.engine.title} snapshot (not for measuring){remark_note(context)}"
+    description = f"AI {context.engine.title} snapshot (not for measuring)"
     return stamp(dataset, source, context, findings.algorithm, ResultKind.SC, description)

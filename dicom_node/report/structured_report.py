@@ -23,7 +23,7 @@ from dicom_node.report.contour import Outline, largest_outline
 from dicom_node.report.measurement_groups import Group, Scene, measurement_groups
 from dicom_node.report.normalise import Source
 from dicom_node.report.provenance import header, made_by, parameters, stamp, uids
-from dicom_node.report.segmentation import MarkedSegment, geometry_note, remark_note
+from dicom_node.report.segmentation import MarkedSegment
 from dicom_node.report.uids import device_uid, series_uid, sop_instance_uid, tracking_uid
 from engine.findings import Findings, Outcome
 from engine.volume import Volume
@@ -62,7 +62,7 @@ def make_reports(
     if not groups:
         content[0].ContentSequence.pop()  # the empty group that highdicom wants
     content[0].ContentSequence.append(_evaluations(findings, volume, source, context, segmentation))
-    preferred = _document(content, findings, volume, source, segmentation, context)
+    preferred = _document(content, findings, source, segmentation, context)
     return [MadeResult(ResultKind.SR, 0, preferred), *_fallbacks(preferred, findings, context)]
 
 
@@ -146,7 +146,6 @@ def _computed_by(findings: Findings) -> list[str]:
 def _document(
     content: hd.sr.MeasurementReport,
     findings: Findings,
-    volume: Volume | None,
     source: Source,
     segmentation: Dataset | None,
     context: ReportContext,
@@ -168,15 +167,8 @@ def _document(
     document.ContentQualification = context.content_qualification
     if context.predecessors:
         document.PredecessorDocumentsSequence = [_predecessors(context)]
-    description = f"AI {context.engine.title} report{_outcome_note(findings)}"
-    if volume is not None:
-        description += geometry_note(volume)
-    description += remark_note(context)
+    description = f"AI {context.engine.title} report"
     return stamp(document, source, context, findings.algorithm, ResultKind.SR, description)
-
-
-def _outcome_note(findings: Findings) -> str:
-    return "" if findings.outcome is Outcome.FINDINGS else f": {findings.outcome.value}"
 
 
 def _predecessors(context: ReportContext) -> Dataset:

@@ -110,12 +110,17 @@ def test_other_findings_are_accepted(make: Callable[[ReportedSeries], Findings],
 
 
 @pytest.mark.slow
-def test_an_incomplete_and_then_revised_result_is_accepted(tmp_path: Path) -> None:
+def test_a_revision_is_accepted_beside_the_result_that_it_replaces(tmp_path: Path) -> None:
     case = reported_series(tmp_path / "source")
-    old = case.report(tmp_path / "old", remark="incomplete: 3 slices missing")
-    accept(case, old)
+    old = case.report(tmp_path / "results" / "old", remark="incomplete: 3 slices missing")
     named = tuple((r.sop_class_uid, r.sop_instance_uid, r.series_instance_uid) for r in old if r.kind is ResultKind.SR)
-    accept(case, case.report(tmp_path / "new", revision=2, input_digest="1" * 64, predecessors=named[:1]))
+    changes = {"revision": 2, "input_digest": "1" * 64, "predecessors": named[:1], "as_of": 1_705_399_200.0}
+    new = case.report(tmp_path / "results" / "new", **changes)
+    for results in (old, new):
+        assert check_results(results, case.headers, case.volume, case.findings) == []
+        preferred(results)
+    verdict = judge(case.series.directory, tmp_path / "results")
+    assert verdict.accepted, verdict.text
 
 
 @dataclass(frozen=True)

@@ -144,20 +144,27 @@ def test_without_a_frame_of_reference_there_is_a_snapshot_instead_of_a_seg(tmp_p
 
 def test_what_the_input_lacks_is_said_in_both_objects(case: ReportedSeries, tmp_path: Path) -> None:
     results = case.report(tmp_path, remark="incomplete: 3 slices missing")
-    seg, sr = read(results, ResultKind.SEG), read(results, ResultKind.SR)
-    assert "incomplete: 3 slices missing" in seg.SeriesDescription
-    assert "incomplete: 3 slices missing" in sr.SeriesDescription
-    assert "incomplete: 3 slices missing" in words(sr)
+    assert read(results, ResultKind.SEG).ContentDescription == "incomplete: 3 slices missing"
+    assert "incomplete: 3 slices missing" in words(read(results, ResultKind.SR))
+
+
+def test_revisions_with_another_outcome_agree_in_what_their_series_says(case: ReportedSeries, tmp_path: Path) -> None:
+    refused = case.refuse(tmp_path / "refused")
+    later = {"revision": 2, "input_digest": "0" * 64, "as_of": 1_705_399_200.0, "remark": "incomplete: 3 slices missing"}
+    analysed = case.report(tmp_path / "analysed", **later)
+    series = ("SeriesInstanceUID", "SeriesDescription", "SeriesDate", "SeriesTime", "SeriesNumber", "Modality")
+    old, new = (read(results, ResultKind.SR) for results in (refused, analysed))
+    assert [old.get(k) for k in series] == [new.get(k) for k in series]
+    assert (old.ContentDate, new.ContentDate) == ("20240115", "20240116")
 
 
 @pytest.mark.parametrize(("variant", "word"), [("tilted", "tilted"), ("irregular", "uneven")])
-def test_odd_geometry_is_said_in_the_description(tmp_path: Path, variant: str, word: str) -> None:
+def test_odd_geometry_is_said_in_the_description_of_the_seg(tmp_path: Path, variant: str, word: str) -> None:
     case = reported_series(tmp_path / "source", variant, slices=12)
-    results = case.report(tmp_path / "results", remark="a remark so long that nobody can hope to fit it into a description")
-    for kind in (ResultKind.SEG, ResultKind.SR):
-        description = read(results, kind).SeriesDescription
-        assert word in description
-        assert len(description) <= 64
+    results = case.report(tmp_path / "results", engine=replace(case.context.engine, title="a title of some length " * 2))
+    description = read(results, ResultKind.SEG).SeriesDescription
+    assert word in description
+    assert len(description) <= 64
 
 
 def test_series_of_two_engines_in_one_study_get_numbers_of_their_own(case: ReportedSeries, tmp_path: Path) -> None:
@@ -173,3 +180,10 @@ def test_a_mask_of_another_shape_is_refused(case: ReportedSeries) -> None:
     segment = replace(case.findings.segments[0], mask=case.findings.segments[0].mask[1:])
     with pytest.raises(ValueError, match="shape"):
         make_results(replace(case.findings, segments=(segment,)), case.volume, case.headers, case.context)
+
+
+def test_two_segments_of_one_label_are_refused(case: ReportedSeries) -> None:
+    left, right, _ = case.findings.segments
+    twice = replace(case.findings, segments=(left, replace(right, label=left.label)))
+    with pytest.raises(ValueError, match="different keys and labels"):
+        make_results(twice, case.volume, case.headers, case.context)
