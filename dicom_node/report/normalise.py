@@ -17,6 +17,7 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import validate_value
 
 from dicom_node.report.context import ReportContext
+from dicom_node.report.lenient import lenient
 from engine.reading.elements import DAMAGE
 from engine.volume import Volume
 
@@ -102,7 +103,7 @@ def normalise(sources: Sequence[Dataset], volume: Volume | None, context: Report
         raise ValueError("a result needs at least one source instance")
     first = by_uid[volume.slices[0].sop_instance_uid] if volume is not None else by_uid[min(by_uid)]
     remarks: list[str] = []
-    with warnings.catch_warnings(record=True) as caught, config.disable_value_validation():
+    with warnings.catch_warnings(record=True) as caught, lenient():
         warnings.simplefilter("always")
         identity = _copy(first, REQUIRED, remarks)
         identity.update(_copy(first, OPTIONAL, remarks, only_present=True))

@@ -4,13 +4,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydicom import config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicom_node.model import Result, ResultKind
 from dicom_node.report.context import MadeResult, ReportContext
+from dicom_node.report.lenient import lenient
 from dicom_node.report.normalise import normalise
 from dicom_node.report.segmentation import make_segmentation, marked_segments
 from dicom_node.report.snapshot import make_snapshot
@@ -39,7 +39,7 @@ def make_results(
     """
     marked = marked_segments(findings)
     _require_sense(findings, volume)
-    with config.disable_value_validation():  # identifiers are copied as they stand; what the node makes is checked after
+    with lenient():  # identifiers are copied as they stand; what the node makes is checked after
         source = normalise(sources, volume, context)
         segmentation = None
         if volume is not None and marked and source.frame_of_reference_uid:
@@ -84,7 +84,7 @@ def _write(made: MadeResult, directory: Path) -> Result:
     whole = Dataset()
     whole.update(dataset)
     whole.file_meta = _file_meta(dataset)
-    with temporary.open("wb") as file, config.disable_value_validation():
+    with temporary.open("wb") as file, lenient():
         dcmwrite(file, whole, enforce_file_format=True)
         file.flush()
         os.fsync(file.fileno())
