@@ -19,6 +19,8 @@ from engine.volume import Volume
 
 Progress = Callable[[str, float], None]
 OVERLAY_NAME = "overlay.png"
+FAILED = " failed"
+"""Ends the input digest of a result that only says that the analysis failed: a later one that succeeds has other UIDs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Analyst:
         clock.done("load")
         findings, volume = self._findings(engine, task, clock)
         sources = [_header(path) for path in task.paths]
-        made = make_results(findings, volume, sources, _context(task.identity, engine))
+        made = make_results(findings, volume, sources, _context(task, engine))
         results = write_results([m for m in made if task.fallbacks or m.rank == 0], task.directory)
         overlay = None
         if volume is not None and findings.segments:
@@ -177,12 +179,13 @@ def _header(path: Path) -> Dataset:
     return dcmread(path, stop_before_pixels=True)
 
 
-def _context(identity: ResultIdentity, engine: Engine) -> ReportContext:
+def _context(task: AnalysisTask, engine: Engine) -> ReportContext:
+    identity = task.identity
     return ReportContext(
         engine=engine.info,
         study_instance_uid=identity.study_instance_uid,
         series_instance_uid=identity.series_instance_uid,
-        input_digest=identity.input_digest,
+        input_digest=identity.input_digest + FAILED if task.failure else identity.input_digest,
         as_of=identity.as_of,
         revision=identity.revision,
         predecessors=identity.predecessors,

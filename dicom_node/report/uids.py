@@ -37,8 +37,8 @@ def series_uid(context: ReportContext, algorithm: Algorithm, kind: ResultKind, r
 def sop_instance_uid(context: ReportContext, algorithm: Algorithm, kind: ResultKind, rank: int = 0) -> str:
     """One instance per input and algorithm: not per run.
 
-    Neither the revision's number nor the processor it ran on counts: a node whose ledger was lost, and starts to count anew, must
-    not put a second result beside the first.
+    Neither the revision's number nor the processor it ran on counts: a node whose ledger was lost, and starts to count anew,
+    must not put a second result beside the first.
     """
     series = series_uid(context, algorithm, kind, rank)
     return derived_uid("instance", series, context.input_digest, algorithm.parameters)
