@@ -33,13 +33,19 @@ ENGINE = EngineInfo("test-lungs", "lung segmentation", "LUNG_AI", ("CT",), ANATO
 
 @dataclass(frozen=True)
 class ReportedSeries:
-    """A written series, what the reader makes of it, and findings on its grid."""
+    """A series on disk, what the reader makes of it, and findings on its grid; `truth` where it was written here."""
 
-    series: SyntheticSeries
+    directory: Path
     headers: tuple[Dataset, ...]
     volume: Volume
     findings: Findings
     context: ReportContext
+    truth: SyntheticSeries | None = None
+
+    @property
+    def series(self) -> SyntheticSeries:
+        assert self.truth is not None
+        return self.truth
 
     def report(self, directory: Path, findings: Findings | None = None, **changes: object) -> list[Result]:
         """Results as written; `changes` are of the context."""
@@ -66,7 +72,20 @@ def reported_series(
         _edit(path, edit or {})
     volume = read_series(series.paths)
     headers = tuple(pydicom.dcmread(path, stop_before_pixels=True) for path in series.paths)
-    return ReportedSeries(series, headers, volume, lung_findings(series, volume), report_context(series, headers))
+    return ReportedSeries(directory, headers, volume, lung_findings(series, volume), report_context(headers), series)
+
+
+def halved_series(directory: Path) -> ReportedSeries:
+    """Real images with bright voxels of the patient's left and right half as segments."""
+    paths = sorted(p for p in directory.iterdir() if p.is_file())
+    volume = read_series(paths)
+    headers = tuple(pydicom.dcmread(path, stop_before_pixels=True) for path in paths)
+    bright = volume.voxels > np.percentile(volume.voxels, 80)
+    middle = bright.shape[2] // 2
+    left, right = bright.copy(), bright.copy()
+    left[:, :, :middle] = right[:, :, middle:] = False
+    segments = (_lung("left", "Left half", left, LEFT, volume), _lung("right", "Right half", right, RIGHT, volume))
+    return ReportedSeries(directory, headers, volume, Findings(ALGORITHM, Outcome.FINDINGS, segments), report_context(headers))
 
 
 def _edit(path: Path, edit: dict[str, object]) -> None:
@@ -87,10 +106,10 @@ def lung_findings(series: SyntheticSeries, volume: Volume) -> Findings:
     return Findings(ALGORITHM, Outcome.FINDINGS, segments)
 
 
-def report_context(series: SyntheticSeries, headers: Sequence[Dataset]) -> ReportContext:
+def report_context(headers: Sequence[Dataset]) -> ReportContext:
     digest = hashlib.sha256("".join(sorted(str(h.SOPInstanceUID) for h in headers)).encode()).hexdigest()
     equipment = Equipment("Example Hospital", "dicom-node", "0.1.0", "node-1")
-    study, own = series.study_instance_uid, series.series_instance_uid
+    study, own = str(headers[0].StudyInstanceUID), str(headers[0].SeriesInstanceUID)
     return ReportContext(ENGINE, study, own, digest, as_of=1_705_312_800.0, equipment=equipment)
 
 

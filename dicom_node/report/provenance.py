@@ -95,6 +95,6 @@ def _contribution(source: Source, context: ReportContext, algorithm: Algorithm) 
     return item
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, limit: int = LONGEST_DESCRIPTION) -> str:
     """Text cut between words to what a Long String may hold."""
-    return textwrap.shorten(text, LONGEST_DESCRIPTION, placeholder=" ...")
+    return textwrap.shorten(text, limit, placeholder=" ...")

@@ -16,7 +16,7 @@ from dicom_node.model import ResultKind
 from dicom_node.report.concepts import AI_FAMILY, concept
 from dicom_node.report.context import ReportContext
 from dicom_node.report.normalise import Source
-from dicom_node.report.provenance import header, made_by, parameters, shortened, stamp, uids
+from dicom_node.report.provenance import LONGEST_DESCRIPTION, header, made_by, parameters, shortened, stamp, uids
 from dicom_node.report.uids import dimension_organization_uid, tracking_uid
 from engine.findings import Algorithm, Findings, Segment
 from engine.volume import MAXIMUM_SHEAR_DEGREES, Volume
@@ -65,7 +65,8 @@ def make_segmentation(
         dataset.BodyPartExamined = source.body_part_examined
     for element in source.lossy:
         dataset[element.tag] = element
-    description = f"AI {context.engine.title} SEG{_geometry_note(volume)}"
+    note = _geometry_note(volume)
+    description = shortened(f"AI {context.engine.title} SEG", LONGEST_DESCRIPTION - len(note)) + note
     return stamp(dataset, source, context, findings.algorithm, ResultKind.SEG, description)
 
 

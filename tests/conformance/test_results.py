@@ -13,7 +13,7 @@ from dicom_node.model import Result, ResultKind
 from dicom_node.report import check_results
 from engine.findings import Findings, Outcome
 from tests.conformance.judges import find_judges, judge
-from tests.reported_series import ALGORITHM, NODULE, ReportedSeries, reported_series
+from tests.reported_series import ALGORITHM, NODULE, ReportedSeries, halved_series, reported_series
 
 pytestmark = pytest.mark.judges
 QUICK = ("axial", "tilted", "enhanced", "japanese")
@@ -38,7 +38,7 @@ def preferred(results: list[Result], rank: int = 0) -> None:
 def accept(case: ReportedSeries, results: list[Result], *, rank: int = 0, findings: Findings | None = None) -> None:
     assert check_results(results, case.headers, case.volume, findings or case.findings) == []
     preferred(results, rank)
-    verdict = judge(case.series.directory, results[0].path.parent)
+    verdict = judge(case.directory, results[0].path.parent)
     assert verdict.accepted, verdict.text
 
 
@@ -66,7 +66,7 @@ def test_a_refusal_is_accepted(variant: str, tmp_path: Path) -> None:
     case = reported_series(tmp_path / "source", variant)
     results = case.refuse(tmp_path / "results")
     preferred(results)
-    verdict = judge(case.series.directory, tmp_path / "results")
+    verdict = judge(case.directory, tmp_path / "results")
     assert verdict.accepted, verdict.text
 
 
@@ -119,7 +119,19 @@ def test_a_revision_is_accepted_beside_the_result_that_it_replaces(tmp_path: Pat
     for results in (old, new):
         assert check_results(results, case.headers, case.volume, case.findings) == []
         preferred(results)
-    verdict = judge(case.series.directory, tmp_path / "results")
+    verdict = judge(case.directory, tmp_path / "results")
+    assert verdict.accepted, verdict.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("images", ["chest_ct", "abdomen_ct", "brain_mr"])
+def test_findings_on_real_images_are_accepted(images: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    directory: Path = request.getfixturevalue(images)
+    case = halved_series(directory)
+    results = case.report(tmp_path)
+    assert check_results(results, case.headers, case.volume, case.findings) == []
+    preferred(results)
+    verdict = judge(directory, tmp_path)
     assert verdict.accepted, verdict.text
 
 
@@ -208,10 +220,10 @@ def test_a_broken_twin_is_refused_by_the_judges_and_by_the_node(twin: Twin, tmp_
     results = case.report(tmp_path / "results")
     preferred(results)
     results = [r for r in results if r.path.exists()]
-    assert judge(case.series.directory, tmp_path / "results", only=twin.judges).accepted
+    assert judge(case.directory, tmp_path / "results", only=twin.judges).accepted
     path = next(r.path for r in results if r.kind is twin.kind)
     broken = pydicom.dcmread(path)
     twin.break_it(broken)
     broken.save_as(path)
     assert check_results(results, case.headers, case.volume, case.findings)
-    assert judge(case.series.directory, tmp_path / "results", only=twin.judges).failures
+    assert judge(case.directory, tmp_path / "results", only=twin.judges).failures

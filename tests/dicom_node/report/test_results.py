@@ -161,7 +161,7 @@ def test_revisions_with_another_outcome_agree_in_what_their_series_says(case: Re
 @pytest.mark.parametrize(("variant", "word"), [("tilted", "tilted"), ("irregular", "uneven")])
 def test_odd_geometry_is_said_in_the_description_of_the_seg(tmp_path: Path, variant: str, word: str) -> None:
     case = reported_series(tmp_path / "source", variant, slices=12)
-    results = case.report(tmp_path / "results", engine=replace(case.context.engine, title="a title of some length " * 2))
+    results = case.report(tmp_path / "results", engine=replace(case.context.engine, title="a title of some length " * 3))
     description = read(results, ResultKind.SEG).SeriesDescription
     assert word in description
     assert len(description) <= 64
