@@ -70,7 +70,24 @@ def answering_scp(
         commitment: the status of a storage commitment request; the report never comes. Without, it offers none.
     """
     scp = AnsweringScp(ae_title=ae_title)
+    ae = AE(ae_title=ae_title)
+    ae.require_calling_aet = list(required_calling)
+    ae.add_supported_context(VERIFICATION)
+    for uid in sop_class_uids:
+        ae.add_supported_context(uid, list(transfer_syntaxes))
+    if commitment is not None:
+        ae.add_supported_context(STORAGE_COMMITMENT)
+    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=_handlers(scp, answers, commitment))
+    assert server is not None
+    assert server.socket is not None
+    scp.port = server.socket.getsockname()[1]
+    try:
+        yield scp
+    finally:
+        server.ae.shutdown()
 
+
+def _handlers(scp: AnsweringScp, answers: Answers, commitment: Callable[[], int] | None) -> list[evt.EventHandlerType]:
     def on_store(event: Event) -> Answer:
         uid = str(getattr(event.request, "AffectedSOPInstanceUID", ""))
         answer = answers(uid)
@@ -88,23 +105,4 @@ def answering_scp(
     def on_accepted(event: Event) -> None:
         scp.associations += 1
 
-    ae = AE(ae_title=ae_title)
-    ae.require_calling_aet = list(required_calling)
-    ae.add_supported_context(VERIFICATION)
-    for uid in sop_class_uids:
-        ae.add_supported_context(uid, list(transfer_syntaxes))
-    if commitment is not None:
-        ae.add_supported_context(STORAGE_COMMITMENT)
-    handlers: list[evt.EventHandlerType] = [
-        (evt.EVT_C_STORE, on_store),
-        (evt.EVT_N_ACTION, on_action),
-        (evt.EVT_ACCEPTED, on_accepted),
-    ]
-    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
-    assert server is not None
-    assert server.socket is not None
-    scp.port = server.socket.getsockname()[1]
-    try:
-        yield scp
-    finally:
-        server.ae.shutdown()
+    return [(evt.EVT_C_STORE, on_store), (evt.EVT_N_ACTION, on_action), (evt.EVT_ACCEPTED, on_accepted)]
