@@ -108,7 +108,7 @@ def read_instance(path: Path, *, received_at: float, keywords: Collection[str] =
 
     Raises:
         UnreadableInstanceError: it cannot be indexed; the reason names no patient.
-        OSError: the file cannot be opened.
+        OSError: the file cannot be opened or read.
 
     Source: PS3.10 7.1 (file meta information), Table 7.1-1 for the AE titles and the address in it.
     """
@@ -120,6 +120,8 @@ def read_instance(path: Path, *, received_at: float, keywords: Collection[str] =
         except UnreadableInstanceError:
             raise
         except _PARSE_ERRORS as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk's, not the file's; the next sweep tries again
             raise UnreadableInstanceError(f"the header cannot be read ({type(error).__name__})") from None
 
 
@@ -136,12 +138,13 @@ def _read(file: BinaryIO) -> FileDataset:
 def _instance(dataset: FileDataset, path: Path, size_bytes: int, received_at: float, keywords: Collection[str]) -> Instance:
     meta = dataset.file_meta
     sop_instance_uid = _uid(dataset, "SOPInstanceUID")
+    sop_class = "SOPClassUID" if "SOPClassUID" in dataset else "MediaStorageSOPClassUID"
     stated = _plain(meta, "MediaStorageSOPInstanceUID")
     if stated and stated != sop_instance_uid:
         raise UnreadableInstanceError("the SOP Instance UID of the file meta information is not that of the dataset")
     return Instance(
         sop_instance_uid=sop_instance_uid,
-        sop_class_uid=_uid(dataset, "SOPClassUID"),
+        sop_class_uid=_uid(dataset if sop_class in dataset else meta, sop_class),
         series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
         study_instance_uid=_uid(dataset, "StudyInstanceUID"),
         transfer_syntax_uid=_uid(meta, "TransferSyntaxUID"),
