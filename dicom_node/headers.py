@@ -137,14 +137,13 @@ def _read(file: BinaryIO) -> FileDataset:
 
 def _instance(dataset: FileDataset, path: Path, size_bytes: int, received_at: float, keywords: Collection[str]) -> Instance:
     meta = dataset.file_meta
-    sop_instance_uid = _uid(dataset, "SOPInstanceUID")
-    sop_class = "SOPClassUID" if "SOPClassUID" in dataset else "MediaStorageSOPClassUID"
     stated = _plain(meta, "MediaStorageSOPInstanceUID")
+    sop_instance_uid = _uid(*_either(dataset, meta, "SOPInstanceUID"))
     if stated and stated != sop_instance_uid:
         raise UnreadableInstanceError("the SOP Instance UID of the file meta information is not that of the dataset")
     return Instance(
         sop_instance_uid=sop_instance_uid,
-        sop_class_uid=_uid(dataset if sop_class in dataset else meta, sop_class),
+        sop_class_uid=_uid(*_either(dataset, meta, "SOPClassUID")),
         series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
         study_instance_uid=_uid(dataset, "StudyInstanceUID"),
         transfer_syntax_uid=_uid(meta, "TransferSyntaxUID"),
@@ -157,6 +156,11 @@ def _instance(dataset: FileDataset, path: Path, size_bytes: int, received_at: fl
         attributes=_attributes(dataset, keywords),
         planes=tuple(_planes(dataset)),
     )
+
+
+def _either(dataset: Dataset, meta: Dataset, keyword: str) -> tuple[Dataset, str]:
+    """Where a UID stands that some writers put into the file meta information alone."""
+    return (dataset, keyword) if _plain(dataset, keyword) else (meta, f"MediaStorage{keyword}")
 
 
 def _plain(dataset: Dataset, keyword: str) -> str:

@@ -9,6 +9,8 @@ from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from dicom_node.errors import NodeError
+
 log = structlog.get_logger()
 
 
@@ -34,7 +36,7 @@ class Schedule:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         for p in periodics:
-            self._scheduler.add_job(p.action, "interval", seconds=p.every_s, name=p.name, next_run_time=datetime.now(UTC))
+            self._scheduler.add_job(p.action, "interval", seconds=p.every_s, id=p.name, next_run_time=datetime.now(UTC))
         self._scheduler.add_listener(_log_failure, EVENT_JOB_ERROR)
 
     def start(self) -> None:
@@ -47,4 +49,6 @@ class Schedule:
 
 
 def _log_failure(event: JobExecutionEvent) -> None:
-    log.error("periodic action failed", action=event.job_id, error=type(event.exception).__name__, exc_info=None)
+    error = event.exception
+    reason = str(error) if isinstance(error, NodeError) else type(error).__name__  # a library's words may quote patient data
+    log.error("periodic action failed", action=event.job_id, reason=reason, alarm=True)

@@ -176,7 +176,12 @@ def _nothing(engine: Engine, reason: str) -> Findings:
 
 
 def _header(path: Path) -> Dataset:
-    return dcmread(path, stop_before_pixels=True)
+    """Without pixel data; with the UIDs that some writers put into the file meta information alone."""
+    dataset = dcmread(path, stop_before_pixels=True)
+    for keyword in ("SOPClassUID", "SOPInstanceUID"):
+        if not dataset.get(keyword):
+            setattr(dataset, keyword, dataset.file_meta[f"MediaStorage{keyword}"].value)
+    return dataset
 
 
 def _context(task: AnalysisTask, engine: Engine) -> ReportContext:
