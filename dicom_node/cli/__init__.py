@@ -22,8 +22,8 @@ def main() -> None:
     try:
         app()
     except ConfigurationError as error:
-        errors.print(str(error), markup=False)
+        errors.print(str(error))
         sys.exit(EXIT_CONFIGURATION)
     except NodeError as error:
-        errors.print(str(error), markup=False)
+        errors.print(str(error))
         sys.exit(EXIT_FAILED)

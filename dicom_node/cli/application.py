@@ -43,7 +43,12 @@ class Chosen:
 
     def load_or_default(self) -> NodeConfiguration:
         """The same; the defaults where there is no file and none was asked for: for commands that need no node."""
-        return self.load() if self.named or self.path.exists() else NodeConfiguration()
+        return load(self.file) if self.file else NodeConfiguration()
+
+    @property
+    def file(self) -> Path | None:
+        """The file to read; None where there is none and none was asked for."""
+        return self.path if self.named or self.path.exists() else None
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it

@@ -15,6 +15,7 @@ from dicom_node.errors import NodeError
 
 AE_TITLE = "DEMOPACS"
 START_DEADLINE_S = 60.0
+INSTANCES_PER_ASSOCIATION = 16
 
 
 def installed() -> Path | None:
@@ -58,10 +59,12 @@ class OrthancPacs:
 
     def forward(self) -> Iterator[None]:
         """Send everything it holds to the node by C-STORE; one step for each instance."""
-        for identifier in self._json("/instances"):
-            body = json.dumps({"Resources": [identifier], "Synchronous": True}).encode()
+        held = self._json("/instances")
+        for start in range(0, len(held), INSTANCES_PER_ASSOCIATION):
+            chunk = held[start : start + INSTANCES_PER_ASSOCIATION]
+            body = json.dumps({"Resources": chunk, "Synchronous": True}).encode()
             self._call("/modalities/node/store", body)
-            yield
+            yield from (None for _ in chunk)
 
     def instances(self) -> dict[str, bytes]:
         """Every instance that it holds, by SOP Instance UID, as the Part 10 file it gives out."""

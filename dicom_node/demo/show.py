@@ -12,7 +12,7 @@ from dicom_node.demo.run import Demo, Shown, ledger_path, prepare, run
 from dicom_node.ledger import Ledger, Why
 from dicom_node.model import ResultKind
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def demonstrate(directory: Path, dicom: Path | None) -> int:
@@ -38,7 +38,7 @@ def demonstrate(directory: Path, dicom: Path | None) -> int:
         shown = run(demo, files, step)
     problems = _show(demo, shown)
     for problem in problems:
-        console.print(f"WRONG: {problem}", markup=False)
+        console.print(f"WRONG: {problem}")
     if not problems:
         console.print("Everything that came back is what the node made, and belongs to the study that was sent.")
     return 1 if problems else 0
@@ -74,14 +74,14 @@ def _results(demo: Demo, why: Why, shown: Shown) -> list[str]:
     problems = []
     for series in why.series:
         for told in series.jobs:
-            console.print(f"\n{told.job.engine} on series {series.series_number}: {told.summary}", markup=False)
+            console.print(f"\n{told.job.engine} on series {series.series_number}: {told.summary}")
             for result in told.results:
                 if result.rank == 0 or result.sop_instance_uid in returned:
-                    console.print(f"  {result.kind.value}  {result.sop_instance_uid}", markup=False)
+                    console.print(f"  {result.kind.value}  {result.sop_instance_uid}")
                     problems += _compare(result.kind, dcmread(result.path), returned.get(result.sop_instance_uid))
             picture = demo.directory / f"job-{told.job.job_id:06d}-overlay.png"
             if picture.exists():
-                console.print(f"  picture: {picture}", markup=False)
+                console.print(f"  picture: {picture}")
     return problems
 
 

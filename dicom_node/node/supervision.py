@@ -1,6 +1,7 @@
 """Both services for a small site, from one command: each in a process of its own, started again when it dies."""
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -21,12 +22,17 @@ STEADY_S = 120.0
 STOP_S = 620.0
 PERMANENT_EXITS = frozenset({2, 78})
 PR_SET_PDEATHSIG = 1
+SYSTEMD = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})  # the supervisor answers systemd, nobody else
 
 
 class Supervisor:
-    """Runs `dicom-node serve --only receive` and `--only process` until stopped."""
+    """Runs `dicom-node serve --only receive` and `--only process` until stopped.
 
-    def __init__(self, configuration: Path) -> None:
+    Args:
+        configuration: the file of both; None for the defaults.
+    """
+
+    def __init__(self, configuration: Path | None) -> None:
         self._configuration = configuration
         self._stopping = threading.Event()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -62,8 +68,10 @@ class Supervisor:
             self._stopping.wait(wait_s)
 
     def _run(self, name: str) -> int:
-        command = [sys.executable, "-m", "dicom_node.cli", "--config", str(self._configuration), "serve", "--only", name]
-        process = subprocess.Popen(command, preexec_fn=_die_with_parent)  # noqa: PLW1509 - one C call, before any thread
+        options = ["--config", str(self._configuration)] if self._configuration else []
+        command = [sys.executable, "-m", "dicom_node.cli", *options, "serve", "--only", name]
+        environment = {key: value for key, value in os.environ.items() if key not in SYSTEMD}
+        process = subprocess.Popen(command, env=environment, preexec_fn=_die_with_parent)  # noqa: PLW1509 - one C call
         self._processes[name] = process
         if self._stopping.is_set():
             process.send_signal(signal.SIGTERM)

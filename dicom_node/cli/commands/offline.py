@@ -1,8 +1,11 @@
 """Commands that work on a folder, without a network: explain, infer."""
 
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +20,9 @@ from dicom_node.headers import ROUTING_KEYWORDS
 from dicom_node.model import Completeness, Decision, Series
 from dicom_node.pipeline.folder import read_folder
 from dicom_node.route import Stage, StudySeries, keywords_of, route
+
+MOMENTS = tuple((f"{of}Date", f"{of}Time") for of in ("Acquisition", "Content", "Series", "Study"))
+TIMEZONE = "TimezoneOffsetFromUTC"
 
 if TYPE_CHECKING:
     from dicom_node.pipeline.analysis import Analysis, EngineSpec
@@ -111,9 +117,10 @@ def infer(
     """
     configuration = chosen(context).load_or_default()
     spec = _spec(configuration, engine)
-    taken = _series_for(spec, read_folder(path).series, series)
+    keywords = ROUTING_KEYWORDS | {TIMEZONE, *(keyword for moment in MOMENTS for keyword in moment)}
+    taken = _series_for(spec, read_folder(path, keywords).series, series)
     if not taken:
-        errors.print(f"{path} holds no series that {engine} takes; `dicom-node explain {path}` says why", markup=False)
+        errors.print(f"{path} holds no series that {engine} takes; `dicom-node explain {path}` says why")
         raise typer.Exit(EXIT_NOTHING)
     folders = _folders(output, taken)
     done = [(s, _analyse(configuration, spec, s, folder, json)) for s, folder in zip(taken, folders, strict=True)]
@@ -168,7 +175,7 @@ def _analyse(configuration: NodeConfiguration, spec: "EngineSpec", series: Serie
         series.study_instance_uid,
         series.series_instance_uid,
         input_digest(series),
-        series.last_received_at,
+        _as_of(series),
         remark=assessment.reason if assessment.completeness is Completeness.INCOMPLETE else "",
         equipment=equipment(configuration),
         series_number_base=configuration.series_number_base(spec.name) if configured else configuration.node.series_number_base,
@@ -176,7 +183,33 @@ def _analyse(configuration: NodeConfiguration, spec: "EngineSpec", series: Serie
     )
     task = AnalysisTask(tuple(i.path for i in series.instances), spec, identity, folder, fallbacks=False)
     with _bar(quiet) as progress:
-        return Analyst()(task, progress)
+        try:
+            return Analyst()(task, progress)
+        except Exception as error:
+            raise NodeError(f"{spec.name} failed on series {series.series_instance_uid}: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    """Kind, words and place of an exception: its caller has the data, so nothing need be kept from him."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+
+
+def _as_of(series: Series) -> float:
+    """The date of the results: the latest in the headers, so that a copy of the files gives the same bytes.
+
+    Arrival, which it is in the node, is unknown here; the files' own dates are the last resort.
+    """
+    return max(_moments(series), default=series.last_received_at)
+
+
+def _moments(series: Series) -> Iterator[float]:
+    for instance in series.instances:
+        zone = instance.first(TIMEZONE, "+0000")
+        for date, time_of_day in MOMENTS:
+            with suppress(ValueError):  # absent, or no date
+                text = f"{instance.first(date)}{instance.first(time_of_day, '0')[:6]:0<6}{zone}"
+                yield datetime.strptime(text, "%Y%m%d%H%M%S%z").timestamp()
 
 
 class _Bar:
@@ -216,13 +249,11 @@ def _facts(analysis: "Analysis") -> dict[str, object]:
 
 
 def _show(series: Series, analysis: "Analysis") -> None:
-    console.print(
-        f"Series {series.first('SeriesNumber')}, {series.first('SeriesDescription')}: {analysis.summary}", markup=False
-    )
+    console.print(f"Series {series.first('SeriesNumber')}, {series.first('SeriesDescription')}: {analysis.summary}")
     for remark in analysis.remarks:
-        console.print(f"  note: {remark}", markup=False)
+        console.print(f"  note: {remark}")
     for problem in analysis.problems:
-        errors.print(f"  the node's own check: {problem}", markup=False)
+        errors.print(f"  the node's own check: {problem}")
     print_facts(
         {
             "device": analysis.device,

@@ -110,7 +110,7 @@ def why(
     if json:
         print_json(found)
     elif not found:
-        console.print(f"The node knows no study with {term}: it was never received, or only in quarantine.", markup=False)
+        console.print(f"The node knows no study with {term}: it was never received, or only in quarantine.")
     for study in () if json else found:
         _show_why(study)
     if not found:
@@ -118,16 +118,14 @@ def why(
 
 
 def _show_why(study: Why) -> None:
-    console.print(f"Study {study.study_instance_uid}, accession number {study.accession_number or 'none'}", markup=False)
+    console.print(f"Study {study.study_instance_uid}, accession number {study.accession_number or 'none'}")
     for series in study.series:
         head = f"Series {series.series_number} {series.modality} {series.series_description}: {series.instance_count} instances"
         told = series.assessment
         so_far = "still collecting" if series.open else f"{told.completeness.value}: {told.reason}" if told else ""
-        console.print(f"\n{head}; {so_far}", markup=False)
+        console.print(f"\n{head}; {so_far}")
         for decision in series.decisions:
-            console.print(
-                f"  {decision.engine}: {'chosen' if decision.chosen else 'not chosen'}: {decision.reason}", markup=False
-            )
+            console.print(f"  {decision.engine}: {'chosen' if decision.chosen else 'not chosen'}: {decision.reason}")
         for job in series.jobs:
             _show_job(job)
     console.print()
@@ -141,15 +139,15 @@ def _show_why(study: Why) -> None:
 def _show_job(told: WhyJob) -> None:
     job = told.job
     words = told.summary or job.reason
-    console.print(f"  job {job.job_id}: {job.engine}, revision {job.revision}, {job.state.value}: {words}", markup=False)
+    console.print(f"  job {job.job_id}: {job.engine}, revision {job.revision}, {job.state.value}: {words}")
     for result in told.results:
         if result.rank == 0:
-            console.print(f"    {result.kind.value} {result.sop_instance_uid}", markup=False)
+            console.print(f"    {result.kind.value} {result.sop_instance_uid}")
     for delivery in told.deliveries:
         status = "" if delivery.status is None else f", status {delivery.status:04X}H"
         form = f" (fallback {delivery.rank})" if delivery.rank else ""
         words = f"{delivery.kind.value}{form} to {delivery.destination}: {delivery.state.value} after {delivery.attempts} tries"
-        console.print(f"    delivery {delivery.delivery_id}: {words}{status} {delivery.message}", markup=False)
+        console.print(f"    delivery {delivery.delivery_id}: {words}{status} {delivery.message}")
 
 
 @app.command()

@@ -42,7 +42,7 @@ def serve(
     else:
         from dicom_node.node.supervision import Supervisor
 
-        ended_well = live(Supervisor(chosen(context).path))
+        ended_well = live(Supervisor(chosen(context).file))
     sys.exit(0 if ended_well else 1)
 
 
