@@ -111,8 +111,8 @@ def normalise(sources: Sequence[Dataset], volume: Volume | None, context: Report
         requests = tuple(_requests(first, identity, context, remarks))
         series_moment = _copy(first, ("SeriesDate", "SeriesTime"), remarks, only_present=True)
         lossy = _copy(first, LOSSY, remarks, only_present=True)
-        body_part = str(_copy(first, ("BodyPartExamined",), remarks).BodyPartExamined)
-        offset = str(identity.get("TimezoneOffsetFromUTC", ""))
+        body_part = str(_copy(first, ("BodyPartExamined",), remarks).BodyPartExamined or "")
+        offset = str(identity.get("TimezoneOffsetFromUTC") or "")
     if any("character" in str(w.message) or "ncod" in str(w.message) for w in caught):
         remarks.append("text of the source is not in the character set it names")
     return Source(

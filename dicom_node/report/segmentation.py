@@ -137,7 +137,7 @@ def _shared(volume: Volume) -> Dataset:
     measures.PixelSpacing = [decimal(v) for v in volume.pixel_spacing_mm]
     measures.SliceThickness = decimal(volume.slice_thickness_mm or volume.spacing_mm[0])
     if volume.is_regular and len(volume.slices) > 1:
-        measures.SpacingBetweenSlices = decimal(volume.spacing_mm[0])
+        measures.SpacingBetweenSlices = decimal(float(np.diff(volume.along_normal_mm).mean()))  # errors must not add up
     orientation.ImageOrientationPatient = [decimal(v) for v in (*volume.row_direction, *volume.column_direction)]
     groups.PixelMeasuresSequence, groups.PlaneOrientationSequence = [measures], [orientation]
     return groups

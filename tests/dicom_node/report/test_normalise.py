@@ -160,3 +160,11 @@ def test_odd_identities_make_results_that_pass_the_own_check(tmp_path: Path, edi
         assert check_results(results, case.headers, case.volume, case.findings) == []
         seg = pydicom.dcmread(next(r.path for r in results if r.kind is ResultKind.SEG))
     assert seg.LossyImageCompression == edit.get("LossyImageCompression", "00")
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_an_empty_value_is_not_the_word_none(tmp_path: Path, empty: str | None) -> None:
+    edit: dict[str, object] = {"BodyPartExamined": empty, "TimezoneOffsetFromUTC": empty, "StudyDescription": empty}
+    case = reported_series(tmp_path / "source", rows=32, slices=4, edit=edit)
+    for result in case.report(tmp_path / "results"):
+        assert b"None" not in result.path.read_bytes()
