@@ -10,9 +10,10 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from dicom_node.ledger.database import Database
 from dicom_node.ledger.history import record
-from dicom_node.ledger.resending import send_again
-from dicom_node.ledger.schema import commitment_reports, deliveries, results, transactions
+from dicom_node.ledger.results import sent_results
+from dicom_node.ledger.schema import commitment_reports, deliveries, transactions
 from dicom_node.ledger.transitions import change_state, fetch
+from dicom_node.ledger.unsent import settle_unsent
 from dicom_node.lifecycle import Change, State
 
 RESEND_FIRST_S = 30.0
@@ -70,7 +71,7 @@ def apply_reports(connection: Connection, transaction_uid: str, now: float) -> b
 
 
 def _apply(connection: Connection, delivery: Row[Any], report: Row[Any], now: float) -> str:
-    sent = _sent_uids(connection, delivery)
+    sent = {row.sop_instance_uid for row in sent_results(connection, delivery)}
     failed = {uid: reason for _, uid, reason in report.failed if uid in sent}
     committed = {uid for _, uid in report.committed} & sent
     if State(delivery.state) is not State.AWAITING:
@@ -79,7 +80,7 @@ def _apply(connection: Connection, delivery: Row[Any], report: Row[Any], now: fl
     elif failed:
         note = "not committed: " + ", ".join(f"{uid} ({reason:04X}H)" for uid, reason in sorted(failed.items()))
         wait_s = min(RESEND_FIRST_S * 2 ** (delivery.attempts - 1), RESEND_CAP_S)
-        send_again(connection, delivery, now + wait_s, note, now)
+        settle_unsent(connection, delivery, Change.RETRY, now, note, not_before=now + wait_s)
     elif committed == sent:
         note = "storage committed"
         change_state(connection, delivery, deliveries, Change.CONFIRM, now, note, message=_joined(delivery.message, note))
@@ -87,11 +88,6 @@ def _apply(connection: Connection, delivery: Row[Any], report: Row[Any], now: fl
         note = f"{len(committed)} of {len(sent)} instances committed, nothing said of the others"
         record(connection, now, "delivery", delivery.id, "partly committed", note)
     return note
-
-
-def _sent_uids(connection: Connection, delivery: Row[Any]) -> set[str]:
-    same = (results.c.job_id == delivery.job_id, results.c.kind == delivery.kind, results.c.rank == delivery.rank)
-    return set(connection.scalars(select(results.c.sop_instance_uid).where(*same, results.c.current)))
 
 
 def _joined(message: str, note: str) -> str:

@@ -9,11 +9,12 @@ from dicom_node.errors import LedgerError
 from dicom_node.ledger.commitments import apply_reports
 from dicom_node.ledger.database import Database
 from dicom_node.ledger.history import record
-from dicom_node.ledger.resending import send_again
+from dicom_node.ledger.results import mark_stored, sent_results
 from dicom_node.ledger.revisions import has_newer_revision
 from dicom_node.ledger.rows import to_delivery
-from dicom_node.ledger.schema import deliveries, jobs, results, transactions
+from dicom_node.ledger.schema import deliveries, jobs, transactions
 from dicom_node.ledger.transitions import change_state, fetch, is_overtaken
+from dicom_node.ledger.unsent import settle_unsent
 from dicom_node.lifecycle import Change, State
 from dicom_node.model import Delivery
 
@@ -85,20 +86,15 @@ class Deliveries:
 
     def retry(self, delivery_id: int, *, not_before: float, status: int | None = None, message: str = "", now: float) -> bool:
         """Send it again later, or never if a newer revision exists. False if overtaken."""
-        with self._database.write() as connection:
-            row = fetch(connection, deliveries, delivery_id)
-            if is_overtaken(connection, row, deliveries, Change.RETRY, now, message):
-                return False
-            send_again(connection, row, not_before, message, now, status=status)
-        return True
+        return self._settle(delivery_id, Change.RETRY, message, now, status=status, not_before=not_before)
 
     def refuse(self, delivery_id: int, *, status: int | None = None, message: str = "", now: float) -> bool:
         """The destination will not have it: dead letter. False if overtaken."""
-        return self._settle(delivery_id, Change.REFUSE, status, message, now)
+        return self._settle(delivery_id, Change.REFUSE, message, now, status=status)
 
     def hold(self, delivery_id: int, *, message: str = "", now: float) -> bool:
         """The node's own check stopped it. False if overtaken."""
-        return self._settle(delivery_id, Change.HOLD, None, message, now)
+        return self._settle(delivery_id, Change.HOLD, message, now)
 
     def next_rank(self, delivery_id: int, *, status: int | None = None, message: str = "", now: float) -> bool:
         """Send the next form of the same content at once; dead letter and False if there is none (or if overtaken)."""
@@ -107,9 +103,9 @@ class Deliveries:
             if is_overtaken(connection, row, deliveries, Change.RETRY, now, message):
                 return False
             if not _has_rank(connection, row, row.rank + 1):
-                change_state(connection, row, deliveries, Change.REFUSE, now, message, status=status, message=message)
+                settle_unsent(connection, row, Change.REFUSE, now, message, status=status)
                 return False
-            send_again(connection, row, now, message, now, status=status, rank=row.rank + 1)
+            settle_unsent(connection, row, Change.RETRY, now, message, status=status, not_before=now, rank=row.rank + 1)
         return True
 
     def requeue(self, delivery_id: int, *, now: float) -> None:
@@ -141,7 +137,7 @@ class Deliveries:
         with self._database.write() as connection:
             rows = connection.execute(select(deliveries).where(deliveries.c.state == State.RUNNING.value)).all()
             for row in rows:
-                send_again(connection, row, now, "interrupted: the node stopped while it was sent", now)
+                settle_unsent(connection, row, Change.RETRY, now, "interrupted while it was sent", not_before=now)
             return tuple(to_delivery(fetch(connection, deliveries, row.id)) for row in rows)
 
     def get(self, delivery_id: int) -> Delivery:
@@ -186,12 +182,12 @@ class Deliveries:
         with self._database.read() as connection:
             return tuple(connection.scalars(query.order_by(deliveries.c.destination)))
 
-    def _settle(self, delivery_id: int, change: Change, status: int | None, message: str, now: float) -> bool:
+    def _settle(self, delivery_id: int, change: Change, message: str, now: float, **values: object) -> bool:
         with self._database.write() as connection:
             row = fetch(connection, deliveries, delivery_id)
             if is_overtaken(connection, row, deliveries, change, now, message):
                 return False
-            change_state(connection, row, deliveries, change, now, message, status=status, message=message)
+            settle_unsent(connection, row, change, now, message, **values)
         return True
 
     def _select(self, query: Select[Any]) -> tuple[Delivery, ...]:
@@ -221,11 +217,10 @@ def _stored(
     connection: Connection, delivery_id: int, change: Change, status: int | None, message: str, now: float, **values: object
 ) -> bool:
     row = fetch(connection, deliveries, delivery_id)
-    stored = {"stored_at": row.stored_at or now}
+    mark_stored(connection, row, now)
     if is_overtaken(connection, row, deliveries, change, now, message):
-        connection.execute(deliveries.update().where(deliveries.c.id == delivery_id).values(stored))
         return False
-    change_state(connection, row, deliveries, change, now, message, status=status, message=message, **stored, **values)
+    change_state(connection, row, deliveries, change, now, message, status=status, message=message, **values)
     return True
 
 
@@ -236,5 +231,4 @@ def _begin_transaction(connection: Connection, delivery_id: int, transaction_uid
 
 
 def _has_rank(connection: Connection, row: Row[Any], rank: int) -> bool:
-    same = (results.c.job_id == row.job_id, results.c.kind == row.kind, results.c.rank == rank, results.c.current)
-    return connection.execute(select(results.c.rank).where(*same).limit(1)).first() is not None
+    return bool(sent_results(connection, row, rank))

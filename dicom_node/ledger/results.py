@@ -1,13 +1,14 @@
 """Results: what the node made, and where it lies."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from dicom_node.ledger.database import Database
 from dicom_node.ledger.rows import to_result
-from dicom_node.ledger.schema import results
+from dicom_node.ledger.schema import results, stored
 from dicom_node.model import Delivery, Result
 
 
@@ -39,6 +40,20 @@ class Results:
         ours = or_(results.c.sop_instance_uid.in_(uids), results.c.series_instance_uid.in_(uids))
         with self._database.read() as connection:
             return connection.execute(select(results.c.job_id).where(ours).limit(1)).first() is not None
+
+
+def sent_results(connection: Connection, delivery: Row[Any], rank: int | None = None) -> list[Row[Any]]:
+    """What a delivery sends: its kind, in the form of its own rank or of another."""
+    form = delivery.rank if rank is None else rank
+    same = (results.c.job_id == delivery.job_id, results.c.kind == delivery.kind, results.c.rank == form)
+    return list(connection.execute(select(results).where(*same, results.c.current).order_by(results.c.sop_instance_uid)))
+
+
+def mark_stored(connection: Connection, delivery: Row[Any], now: float) -> None:
+    """Remember for good that the destination has, or had, what this delivery sends."""
+    for row in sent_results(connection, delivery):
+        values = {"sop_instance_uid": row.sop_instance_uid, "destination": delivery.destination, "at": now}
+        connection.execute(upsert(stored).values(values).on_conflict_do_nothing())
 
 
 def keep_results(connection: Connection, job_id: int, made: Sequence[Result], now: float) -> None:

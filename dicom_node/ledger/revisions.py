@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select
+from sqlalchemy import Connection, Row, insert, select
 
 from dicom_node.ledger import schema
 from dicom_node.ledger.history import record
@@ -98,18 +98,17 @@ def _no_job_because(
 
 def _predecessors(connection: Connection, job_ids: list[int]) -> list[tuple[str, str, str]]:
     """SRs of these jobs that a destination has, or may have because they are being sent now."""
-    sent, made = schema.deliveries, schema.results
+    sending, made = schema.deliveries, schema.results
+    under_way = (
+        select(made.c.sop_instance_uid)
+        .join(sending, (sending.c.job_id == made.c.job_id) & (sending.c.kind == made.c.kind) & (sending.c.rank == made.c.rank))
+        .where(sending.c.state == State.RUNNING.value, made.c.current)
+    )
+    at_a_destination = made.c.sop_instance_uid.in_(select(schema.stored.c.sop_instance_uid).union(under_way))
     query = (
         select(made.c.sop_class_uid, made.c.sop_instance_uid, made.c.series_instance_uid)
-        .join(sent, (sent.c.job_id == made.c.job_id) & (sent.c.kind == made.c.kind) & (sent.c.rank == made.c.rank))
-        .where(
-            made.c.job_id.in_(job_ids),
-            made.c.kind == ResultKind.SR.value,
-            made.c.current,
-            or_(sent.c.stored_at.is_not(None), sent.c.state == State.RUNNING.value),
-        )
+        .where(made.c.job_id.in_(job_ids), made.c.kind == ResultKind.SR.value, at_a_destination)
         .order_by(made.c.job_id, made.c.rank, made.c.sop_instance_uid)
-        .distinct()
     )
     return [(row.sop_class_uid, row.sop_instance_uid, row.series_instance_uid) for row in connection.execute(query)]
 

@@ -154,12 +154,20 @@ deliveries = Table(
     Column("not_before", Float, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
-    Column("stored_at", Float),  # when the destination first said that it has it
     Column("status", Integer),
     Column("message", String, nullable=False, default=""),
     Column("transaction_uid", String, nullable=False, default=""),
     UniqueConstraint("job_id", "kind", "destination"),
     Index("deliveries_by_state", "state", "destination", "not_before"),
+)
+
+stored = Table(
+    "stored",
+    metadata,
+    Column("sop_instance_uid", ForeignKey("results.sop_instance_uid"), primary_key=True),
+    Column("destination", String, primary_key=True),
+    Column("at", Float, nullable=False),  # when the destination first said that it has it
+    sqlite_with_rowid=False,
 )
 
 transactions = Table(
