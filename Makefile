@@ -74,6 +74,10 @@ pytest: $(TEST_STAMP) ## the tests alone: [PYTEST_ARGS=…]
 conformance: packages $(TEST_STAMP) ## the long tests: every judge on every variant, kill -9 at random, viewers
 	@$(BIN)/pytest -m slow $(PYTEST_ARGS) || { code=$$?; [ $$code -eq 5 ] && echo "no test is marked slow" || exit $$code; }
 
+.PHONY: bench-report
+bench-report: $(TEST_STAMP) ## findings to SEG and SR, beside highdicom's own SEG: a ratio
+	@$(BIN)/python -W ignore -m bench.report_speed
+
 .PHONY: install
 install: ## put the service into PREFIX, its units and configuration into DESTDIR/…; started by hand
 	@systemd/install files
