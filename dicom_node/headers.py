@@ -9,6 +9,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Collection, Iterator
+from errno import EINVAL
 from os import fstat
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO
 from pydicom import Dataset, FileDataset, dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
@@ -78,6 +79,7 @@ DEFERRED_BYTES = 65536
 
 _UID = re.compile(r"[0-9.]+")
 _PARSE_ERRORS = (
+    BytesLengthException,
     InvalidDicomError,
     AttributeError,
     EOFError,
@@ -120,7 +122,7 @@ def read_instance(path: Path, *, received_at: float, keywords: Collection[str] =
         except UnreadableInstanceError:
             raise
         except _PARSE_ERRORS as error:
-            if isinstance(error, OSError) and error.errno is not None:
+            if isinstance(error, OSError) and error.errno not in {None, EINVAL}:  # EINVAL: a length leads out of the file
                 raise  # the disk's, not the file's; the next sweep tries again
             raise UnreadableInstanceError(f"the header cannot be read ({type(error).__name__})") from None
 
@@ -202,7 +204,7 @@ def _texts(dataset: Dataset, keyword: str) -> Iterator[str]:
     raw = dataset.get_item(tag)
     try:
         value = dataset[tag].value
-    except (ValueError, TypeError, KeyError, NotImplementedError, struct.error):
+    except (BytesLengthException, ValueError, TypeError, KeyError, NotImplementedError, struct.error):
         value = _as_sent(raw)
     several = value if isinstance(value, MultiValue | list | Sequence) else (value,)
     for one in several:
