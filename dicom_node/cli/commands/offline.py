@@ -118,7 +118,7 @@ def infer(
     configuration = chosen(context).load_or_default()
     spec = _spec(configuration, engine)
     keywords = ROUTING_KEYWORDS | {TIMEZONE, *(keyword for moment in MOMENTS for keyword in moment)}
-    taken = _series_for(spec, read_folder(path, keywords).series, series)
+    taken = _series_for(spec, [e.name for e in configuration.engines], read_folder(path, keywords).series, series)
     if not taken:
         errors.print(f"{path} holds no series that {engine} takes; `dicom-node explain {path}` says why")
         raise typer.Exit(EXIT_NOTHING)
@@ -145,13 +145,13 @@ def _spec(configuration: NodeConfiguration, engine: str) -> "EngineSpec":
     return EngineSpec(engine, device=configuration.inference.device)
 
 
-def _series_for(spec: "EngineSpec", found: Sequence[Series], uid: str) -> list[Series]:
+def _series_for(spec: "EngineSpec", configured: Sequence[str], found: Sequence[Series], uid: str) -> list[Series]:
     from engine.loading import EngineNotFoundError, engine_info
 
     try:
         modalities = engine_info(spec.name, spec.module).modalities
     except EngineNotFoundError as error:
-        raise NodeError(str(error)) from error
+        raise NodeError(f"{error}; configured: {', '.join(configured) or 'none'}") from error
     if uid:
         return [s for s in found if s.series_instance_uid == uid]
     allowed = [s for s in found if s.first("Modality") in modalities]
