@@ -62,13 +62,13 @@ class _Coarse:
 
 
 def canonical_grid(volume: Volume, spacing_mm: tuple[float, float, float]) -> CanonicalGrid:
-    """The smallest canonical grid that holds every voxel centre of the volume."""
+    """The canonical grid within the box of the volume's voxel centres, less than a voxel short of it and centred in it."""
     corners = _corners(volume)
     low, high = corners.min(axis=0), corners.max(axis=0)
-    shape = tuple(
-        int(np.ceil((high[axis] - low[axis]) / step - 1e-6)) + 1 for axis, step in zip(_AXES, spacing_mm, strict=True)
-    )
-    return CanonicalGrid((float(low[0]), float(low[1]), float(low[2])), spacing_mm, (shape[0], shape[1], shape[2]))
+    counts = [int((high[axis] - low[axis]) / step + 1e-6) + 1 for axis, step in zip(_AXES, spacing_mm, strict=True)]
+    extent = np.array([(count - 1) * step for count, step in zip(counts, spacing_mm, strict=True)])[list(_AXES)]
+    x, y, z = (low + high - extent) / 2
+    return CanonicalGrid((float(x), float(y), float(z)), spacing_mm, (counts[0], counts[1], counts[2]))
 
 
 def to_canonical(volume: Volume, grid: CanonicalGrid, outside: float) -> Float32[Tensor, "slices rows columns"]:
@@ -80,7 +80,7 @@ def to_canonical(volume: Volume, grid: CanonicalGrid, outside: float) -> Float32
     for start in range(0, grid.shape[0], rows_per_chunk):
         stop = min(grid.shape[0], start + rows_per_chunk)
         indices = _source_indices(_points(grid, start, stop), volume, coarse)
-        result[start:stop] = _sample((binned - outside)[None], indices)[0] + outside
+        result[start:stop] = _sample((binned - outside)[None], indices, beyond="zeros")[0] + outside
     return result
 
 
@@ -89,7 +89,7 @@ def to_source(
 ) -> Iterator[tuple[slice, Float32[Tensor, "channels slab rows columns"]]]:
     """A field on the canonical grid brought to the source's grid, slab by slab: ranges of source slices and their values.
 
-    Zero beyond the canonical grid. The memory is that of one slab, however large the source.
+    Beyond the canonical grid its outermost values hold. The memory is that of one slab, however large the source.
     """
     coarse = _coarse(volume, grid.spacing_mm, bin_slices=False)
     slices, rows, columns = volume.voxels.shape
@@ -97,7 +97,7 @@ def to_source(
     count = max(1, SLAB_BYTES // bytes_per_slice)
     for start in range(0, slices, count):
         stop = min(slices, start + count)
-        values = _sample(field.float(), _canonical_indices(volume, coarse, grid, start, stop))
+        values = _sample(field.float(), _canonical_indices(volume, coarse, grid, start, stop), beyond="border")
         padded = (coarse.shape[1] * coarse.bins[1], coarse.shape[2] * coarse.bins[2])
         fine = functional.interpolate(values.transpose(0, 1), size=padded, mode="bilinear", align_corners=False)
         yield slice(start, stop), fine[:, :, :rows, :columns].transpose(0, 1)
@@ -178,10 +178,10 @@ def _canonical_indices(
 
 
 def _sample(
-    values: Float32[Tensor, "channels slices rows columns"], indices: Float64[np.ndarray, "a b c 3"]
+    values: Float32[Tensor, "channels slices rows columns"], indices: Float64[np.ndarray, "a b c 3"], *, beyond: str
 ) -> Float32[Tensor, "channels a b c"]:
-    """Trilinear interpolation at continuous indices; zero beyond the values."""
+    """Trilinear interpolation at continuous indices; beyond the values "zeros" or the "border"."""
     counts = np.array(values.shape[1:])
     unit = (indices * 2 + 1) / counts - 1
     where = torch.from_numpy(unit[..., ::-1].astype(np.float32))
-    return functional.grid_sample(values[None], where[None], mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+    return functional.grid_sample(values[None], where[None], mode="bilinear", padding_mode=beyond, align_corners=False)[0]

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - its own documentation's name
-from jaxtyping import Bool, Float32, Float64, UInt8
+from jaxtyping import Bool, Float32, Int, UInt8
 from scipy import ndimage
+
+from engine.catalog._airway import find_airway
 
 RIGHT, LEFT, OTHER = 1, 2, 3
 AIR_HU = -320
@@ -18,7 +20,7 @@ COARSE_AIR_HU = -400
 CLOSING_MM = 9.0
 ZONE_MM = 6.0
 """How far beyond the coarse air a lung's zone reaches, so that the full resolution decides the border."""
-CHOSEN_SHARE = 0.25
+CHOSEN_SHARE = 0.15
 """Share of an air space that the network must call lung."""
 EDGE_SHARE = 0.6
 """The same where the air is open to the edge of the image."""
@@ -27,15 +29,17 @@ TOUCHED_SHARE = 0.05
 NECK_PART_ML = 50.0
 """Air that joins a lung by a neck and is larger than this without the network calling it lung is not lung."""
 BODY_HU = -300
-AIRWAY_HU = -1000
-TRACHEA_HU = -850
-"""Upper limit for the airway; lower where the lungs themselves are dark."""
-DARKEST_THRESHOLD_HU = -960
-TRACHEA_AREA_MM2 = 700.0
-TRACHEA_EXTENT_MM = 45.0
-TRACHEA_DISTANCE_MM = 4.0
-TRACHEA_LENGTH_MM = 20.0
-TRACHEA_OFF_CENTRE_MM = 15.0
+GAS_HU = -960
+"""Parts of air of which the median is darker than this are gas (bowel, stomach), whatever the network says."""
+OPEN_AIR_HU = -1000
+SMALL_PART_SHARE = 0.2
+"""Parts smaller than this share of the largest are gas when darker than halfway from it to open air."""
+SIDE_DEPTHS_MM = (3.0, 6.0, 9.0, 12.0, 15.0)
+"""Air at least this far from tissue falls apart into the lungs; where they touch, only the deeper parts do."""
+MINORITY_SHARE = 0.25
+"""Up to this share of a part the network may name the other side."""
+MARGIN_MM = 45.0
+"""How far beyond the network's lungs missed lung is looked for."""
 PART_SHARE = 0.05
 """Parts of a lung smaller than this share of its largest part are dropped."""
 
@@ -63,18 +67,37 @@ class LungZones:
 def find_zones(hu: Coarse, network: Labels, spacing_mm: Spacing) -> LungZones:
     """The lungs' zones from coarse HU and the network's labels (0 background, 1 right, 2 left)."""
     inside = _inside_body(hu, network)
-    air = (hu < COARSE_AIR_HU) & inside
     lung = _keep_large_parts(np.where(inside, network, 0).astype(np.uint8))
+    zones = LungZones(*(np.zeros(hu.shape, np.float32) for _ in range(3)))
+    if lung.any():
+        box = _box_around(lung, spacing_mm)
+        cut = _zones_within(hu[box], lung[box], inside[box], spacing_mm)
+        zones.allowed[box], zones.inside[box], zones.side[box] = cut.allowed, cut.inside, cut.side
+    return zones
+
+
+def _box_around(lung: Labels, spacing_mm: Spacing) -> tuple[slice, slice, slice]:
+    (box,) = ndimage.find_objects((lung > 0).astype(np.uint8))
+    wider = [
+        slice(max(0, part.start - round(MARGIN_MM / step)), part.stop + round(MARGIN_MM / step))
+        for part, step in zip(box, spacing_mm, strict=True)
+    ]
+    return wider[0], wider[1], wider[2]
+
+
+def _zones_within(hu: Coarse, lung: Labels, inside: Mask, spacing_mm: Spacing) -> LungZones:
+    air = (hu < COARSE_AIR_HU) & inside
     regions = _divide_air(air, lung, hu, spacing_mm)
+    lung_air = np.where(regions == OTHER, 0, regions).astype(np.uint8)
     solid = ndimage.binary_erosion(lung > 0) & ~air
-    sides = _nearest_side(lung, spacing_mm)
-    found = np.where(air & (regions != OTHER), regions, np.where(solid, sides, 0)).astype(np.uint8)
+    found = np.where(solid, _nearest_side(lung_air if lung_air.any() else lung, spacing_mm), lung_air)
     closed = _keep_large_parts(_close(_keep_large_parts(found), regions == OTHER, spacing_mm))
-    other_air = (air & ((regions == OTHER) | (regions == 0))) | ~inside
+    if not closed.any():
+        return LungZones(*(np.zeros(hu.shape, np.float32) for _ in range(3)))
     reach = ndimage.distance_transform_edt(closed == 0, sampling=spacing_mm) <= ZONE_MM
     side = np.where(_nearest_side(closed, spacing_mm) == LEFT, 1.0, -1.0)
     return LungZones(
-        allowed=(reach & ~other_air).astype(np.float32),
+        allowed=(reach & inside & ~(air & (lung_air == 0))).astype(np.float32),
         inside=(closed > 0).astype(np.float32),
         side=side.astype(np.float32),
     )
@@ -85,7 +108,8 @@ def _inside_body(hu: Coarse, network: Labels) -> Mask:
 
     What is open to the edge of a slice is outside, unless the network calls much of it lung (the field of view cuts the lung).
     """
-    tissue = ndimage.binary_opening(hu > BODY_HU, structure=np.ones((1, 3, 3), bool))
+    padded = np.pad(hu > BODY_HU, ((0, 0), (2, 2), (2, 2)), mode="edge")
+    tissue = ndimage.binary_opening(padded, structure=np.ones((1, 3, 3), bool))[:, 2:-2, 2:-2]
     parts, count = ndimage.label(tissue)
     if not count:
         return np.zeros(hu.shape, bool)
@@ -104,18 +128,55 @@ def _inside_body(hu: Coarse, network: Labels) -> Mask:
 
 def _divide_air(air: Mask, lung: Labels, hu: Coarse, spacing_mm: Spacing) -> Labels:
     """Which air is right lung, left lung or something else; a watershed separates what narrow necks join."""
-    core = ndimage.binary_erosion(air)
-    is_lung = _chosen(core, lung, CHOSEN_SHARE)
-    markers = np.zeros(air.shape, np.uint8)
-    agreed = is_lung & ndimage.binary_erosion(lung > 0)
-    markers[agreed] = lung[agreed]
-    markers[_foreign(air, core & ~is_lung, lung, spacing_mm)] = OTHER
-    markers[_trachea(core, lung, hu, spacing_mm)] = OTHER
     depth = ndimage.distance_transform_edt(air, sampling=spacing_mm).astype(np.float32)
+    core = depth > SIDE_DEPTHS_MM[0]
+    gas = _gas(core, lung, hu)
+    lung = np.where(gas, 0, lung).astype(np.uint8)
+    markers = _side_markers(depth, lung)
+    markers[gas] = OTHER
+    markers[_foreign(air, core & ~_chosen(core, lung, CHOSEN_SHARE), lung, spacing_mm)] = OTHER
+    markers[find_airway(air, core, lung, hu, spacing_mm)] = OTHER
     flooded = sitk.MorphologicalWatershedFromMarkers(  # type: ignore[no-untyped-call]
         sitk.GetImageFromArray(-depth), sitk.GetImageFromArray(markers), markWatershedLine=False, fullyConnected=False
     )
     return np.where(air, sitk.GetArrayFromImage(flooded), 0).astype(np.uint8)
+
+
+def _gas(core: Mask, lung: Labels, hu: Coarse) -> Mask:
+    """The connected parts of air that hold nothing but air; small parts are held against the largest that may be lung."""
+    parts, count = ndimage.label(core)
+    size = np.bincount(parts.ravel(), minlength=count + 1)
+    gas = _darker(parts, size, hu, GAS_HU)
+    named = np.where(gas, 0, np.bincount(parts[lung > 0], minlength=count + 1))
+    largest = int(named[1:].argmax()) + 1 if count else 0
+    typical_hu = float(np.median(hu[parts == largest]))
+    small = size < SMALL_PART_SHARE * size[largest]
+    gas |= small & _darker(parts, size, hu, (typical_hu + OPEN_AIR_HU) / 2)
+    gas[0] = False
+    return np.asarray(gas[parts])
+
+
+def _darker(
+    parts: Int[np.ndarray, "slices rows columns"], size: Int[np.ndarray, "parts"], hu: Coarse, limit_hu: float
+) -> Bool[np.ndarray, "parts"]:
+    """Which parts have a median below the limit."""
+    return np.asarray(np.bincount(parts[hu < limit_hu], minlength=len(size)) > size / 2)
+
+
+def _side_markers(depth_mm: Coarse, lung: Labels) -> Labels:
+    """Right and left for the parts of air that the network names almost as one; what stays mixed is named voxel by voxel."""
+    markers = np.zeros(lung.shape, np.uint8)
+    for depth in SIDE_DEPTHS_MM:
+        parts, count = ndimage.label(depth_mm > depth)
+        votes = np.stack([np.bincount(parts[lung == side], minlength=count + 1) for side in (RIGHT, LEFT)])
+        named = votes.sum(axis=0)
+        chosen = named > CHOSEN_SHARE * np.bincount(parts.ravel(), minlength=count + 1)
+        agreed = chosen & (votes.min(axis=0) <= MINORITY_SHARE * named)
+        names = np.where(agreed, np.where(votes[0] >= votes[1], RIGHT, LEFT), 0)
+        names[0] = chosen[0] = False
+        markers = np.where(markers == 0, names[parts], markers).astype(np.uint8)
+        mixed = (chosen & ~agreed)[parts] & (markers == 0)
+    return np.where(mixed, lung, markers).astype(np.uint8)
 
 
 def _chosen(air: Mask, lung: Labels, share: float) -> Mask:
@@ -134,46 +195,6 @@ def _foreign(air: Mask, rest: Mask, lung: Labels, spacing_mm: Spacing) -> Mask:
     large = size_ml > NECK_PART_ML
     large[0] = False
     return np.asarray(large[parts] | (air & ~_chosen(air, lung, TOUCHED_SHARE)))
-
-
-def _trachea(core: Mask, lung: Labels, hu: Coarse, spacing_mm: Spacing) -> Mask:
-    """Trachea and main bronchi: small patches of black air, off the network's lungs, that stack to a tube at the midline."""
-    typical_hu = float(np.median(hu[core & (lung > 0)])) if (core & (lung > 0)).any() else TRACHEA_HU
-    dark_hu = np.clip((typical_hu + AIRWAY_HU) / 2, DARKEST_THRESHOLD_HU, TRACHEA_HU)
-    dark = (hu < dark_hu) & core & (lung == 0)
-    away_mm = ndimage.distance_transform_edt(lung == 0, sampling=spacing_mm)
-    middle = _midline(lung)
-    patches = np.zeros(core.shape, bool)
-    for index in np.flatnonzero(dark.any(axis=(1, 2))):
-        patches[index] = _tube_sections(dark[index], away_mm[index], spacing_mm)
-    found = np.zeros(core.shape, bool)
-    parts, _ = ndimage.label(patches, structure=np.ones((3, 3, 3)))
-    for number, box in enumerate(ndimage.find_objects(parts), start=1):
-        off_mm = max(box[2].start - middle, middle - box[2].stop) * spacing_mm[2]
-        if off_mm < TRACHEA_OFF_CENTRE_MM and (box[0].stop - box[0].start) * spacing_mm[0] > TRACHEA_LENGTH_MM:
-            found[box] |= parts[box] == number
-    return found
-
-
-def _tube_sections(
-    dark: Bool[np.ndarray, "rows columns"], away_mm: Float64[np.ndarray, "rows columns"], spacing_mm: Spacing
-) -> Mask:
-    """The patches of one slice that could be a section of the airway."""
-    found = np.zeros(dark.shape, bool)
-    patches, _ = ndimage.label(dark)
-    for number, box in enumerate(ndimage.find_objects(patches), start=1):
-        patch = patches[box] == number
-        extent_mm = max(patch.shape[0] * spacing_mm[1], patch.shape[1] * spacing_mm[2])
-        small = patch.sum() * spacing_mm[1] * spacing_mm[2] < TRACHEA_AREA_MM2 and extent_mm < TRACHEA_EXTENT_MM
-        if small and away_mm[box][patch].mean() > TRACHEA_DISTANCE_MM:
-            found[box] |= patch
-    return found
-
-
-def _midline(lung: Labels) -> float:
-    """Column between the two lungs; the grid's middle where one is missing."""
-    centres = [np.nonzero(lung == side)[2].mean() for side in (RIGHT, LEFT) if (lung == side).any()]
-    return float(np.mean(centres)) if len(centres) == 2 else lung.shape[2] / 2
 
 
 def _nearest_side(lung: Labels, spacing_mm: Spacing) -> Labels:

@@ -28,6 +28,8 @@ MINIMUM_LUNG_ML = 100.0
 BORDER_SHARE = 0.03
 """Share of a lung's largest slice area that, on the first or last slice, says that the scan cuts the lung."""
 OUTSIDE_HU = -1024.0
+BACKGROUND_HANDICAP = 2.0
+"""Taken from the background's logit: to find the lungs at all matters more here than their border, which the air draws."""
 INSIDE_LEVEL = 0.7
 """Above a half, so that the coarse grid does not draw slivers of chest wall."""
 
@@ -132,6 +134,7 @@ class LungSegmentation:
         self._ran_on = prediction.device
         clock.lap("network")
         self._context.progress("zones", 0.5)
+        prediction.logits[0] -= BACKGROUND_HANDICAP
         zones = find_zones(hu.numpy(), prediction.logits.argmax(0).to(torch.uint8).numpy(), grid.spacing_mm)
         clock.lap("zones")
         return zones

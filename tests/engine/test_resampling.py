@@ -81,18 +81,18 @@ def test_a_field_comes_back_to_the_voxels_it_belongs_to(volume: Volume) -> None:
     back = np.empty(volume.voxels.shape)
     for part, values in to_source(field, grid, volume):
         back[part] = values[0].numpy()
-    margin = (slice(1, -1), slice(4, -4), slice(4, -4))
+    margin = (slice(2, -2), slice(4, -4), slice(4, -4))
     assert np.abs(back - volume.voxels)[margin].max() < 1.0
 
 
 def test_slabs_do_not_change_the_result() -> None:
     volume = _volume(np.eye(3), [2.0] * 15, (1.0, 1.0), (0.1, 0.0), np.zeros(3))
     grid = canonical_grid(volume, (3.0, 3.0, 3.0))
-    field = torch.rand((600, *grid.shape), generator=torch.Generator().manual_seed(0))
-    parts = list(to_source(field.repeat(60, 1, 1, 1), grid, volume))
+    field = torch.rand((1, *grid.shape), generator=torch.Generator().manual_seed(0))
+    parts = list(to_source(field.expand(2500, *grid.shape), grid, volume))
     whole = list(to_source(field, grid, volume))
     assert len(parts) > 1 == len(whole)
-    assert torch.equal(torch.cat([values[:600] for _, values in parts], dim=1), whole[0][1])
+    assert torch.allclose(torch.cat([values[:1] for _, values in parts], dim=1), whole[0][1], atol=1e-5)
 
 
 def test_beyond_the_source_lies_air() -> None:
