@@ -45,6 +45,14 @@ class Node:
     def configuration(self) -> Path:
         return self.directory / "node.toml"
 
+    def add(self, target: Target) -> None:
+        """Configure one more destination; a node that runs does not see it before its next start."""
+        block = (
+            f'\n[[destination]]\nname = "{target.name}"\nae_title = "{target.ae_title}"\nhost = "{LOOPBACK}"\n'
+            f"port = {target.port}\nretry_first_s = 0.5\nretry_cap_s = 2.0\nnetwork_timeout_s = 10\n{target.more}\n"
+        )
+        self.configuration.write_text(self.configuration.read_text() + block)
+
     def modality(self) -> Modality:
         """The node as a PACS knows it."""
         return Modality("node", AE_TITLE, self.port)
@@ -114,7 +122,14 @@ when = {{ modality = "CT" }}
 
 @contextmanager
 def node(
-    directory: Path, *targets: Target, engines: str = BODY_AIR, quiet_s: float = 1.0, start: bool = True, more: str = ""
+    directory: Path,
+    *targets: Target,
+    engines: str = BODY_AIR,
+    quiet_s: float = 1.0,
+    start: bool = True,
+    more: str = "",
+    ask: str = "",
+    longest_wait_s: float = 4.0,
 ) -> Iterator[Node]:
     """A node for the length of the block.
 
@@ -125,19 +140,19 @@ def node(
         quiet_s: how long a series is quiet before it is whole.
         start: False gives a node that is still down.
         more: further TOML.
+        ask: the destination that is asked how many instances a series has.
+        longest_wait_s: how long a series with gaps is waited for.
     """
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    destinations = "".join(
-        f'\n[[destination]]\nname = "{t.name}"\nae_title = "{t.ae_title}"\nhost = "{LOOPBACK}"\nport = {t.port}\n'
-        f"retry_first_s = 0.5\nretry_cap_s = 2.0\nnetwork_timeout_s = 10\n{t.more}\n"
-        for t in targets
-    )
     made = Node(directory, port)
     made.configuration.write_text(
         f'[node]\nae_title = "{AE_TITLE}"\nhost = "{LOOPBACK}"\nport = {port}\nstate_dir = {json.dumps(str(made.state))}\n'
-        f"\n[assemble]\nquiet_s = {quiet_s}\nlongest_wait_s = {max(4.0, 4 * quiet_s)}\n{engines}{destinations}{more}"
+        f"\n[assemble]\nquiet_s = {quiet_s}\nlongest_wait_s = {max(longest_wait_s, quiet_s)}\nask = {json.dumps(ask)}\n"
+        f"{engines}{more}"
     )
+    for target in targets:
+        made.add(target)
     try:
         yield made.start() if start else made
     finally:
