@@ -60,9 +60,9 @@ class Intake:
         return closed
 
     def _assess(self, series: Series, now: float) -> Assessment:
-        """Ask the PACS only where the rest says that the series is whole."""
+        """Ask the PACS only where nothing else speaks for waiting."""
         assessment = assess(series, now, self._policy, None)
-        if assessment.completeness is Completeness.COMPLETE and self._count is not None:
+        if assessment.completeness is not Completeness.WAITING and self._count is not None:
             return assess(series, now, self._policy, self._count(series))
         return assessment
 

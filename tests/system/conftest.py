@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from tests.pacs_servers import Orthanc, orthanc
 from tests.synthetic_ct import write_ct
@@ -14,7 +15,11 @@ def small_ct(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A synthetic thorax of 40 small slices, in the order of their positions."""
     folder = tmp_path_factory.mktemp("small-ct")
     write_ct(folder, "axial", slices=40, rows=128)
-    return sorted(folder.iterdir())
+    return sorted(folder.iterdir(), key=_height)
+
+
+def _height(path: Path) -> float:
+    return float(dcmread(path, specific_tags=["ImagePositionPatient"]).ImagePositionPatient[2])
 
 
 @pytest.fixture
