@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -50,6 +51,8 @@ class ProcessingService:
         Raises:
             LedgerError: the ledger cannot be opened.
         """
+        with suppress(OSError):  # the ledger says that its folder is missing
+            self._paths.state.mkdir(parents=True, exist_ok=True)
         self._ledger = Ledger.open(self._paths.ledger)
         now = time.time()
         interrupted = (*self._ledger.jobs.release_interrupted(now), *self._ledger.deliveries.release_interrupted(now))

@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from dicom_node.config import NodeConfiguration
+from dicom_node.errors import PermanentError
 from dicom_node.headers import ROUTING_KEYWORDS, read_instance
 from dicom_node.ledger import AddReport, Ledger
 from dicom_node.model import Instance
@@ -68,11 +69,16 @@ class ReceivingService:
     """Takes what the PACS sends, and nothing else."""
 
     def __init__(self, configuration: NodeConfiguration, drain_s: float = DRAIN_S) -> None:
+        """Build what is to run.
+
+        Raises:
+            PermanentError: the state directory cannot be made.
+        """
         paths = StatePaths(Path(configuration.node.state_dir))
         settings = receiver_settings(configuration)
         keywords = ROUTING_KEYWORDS | keywords_of(configuration.effective_rules())
         self._drain_s = drain_s
-        self._spool = Spool(paths.spool)
+        self._spool = _spool(paths.spool)
         self._ledger = LazyLedger(paths.ledger)
         self._indexer = Indexer(
             self._spool,
@@ -105,6 +111,15 @@ class ReceivingService:
         self._receiver.stop(self._drain_s)
         self._indexer.stop()
         self._ledger.close()
+
+
+def _spool(directory: Path) -> Spool:
+    try:
+        return Spool(directory)
+    except OSError as error:
+        raise PermanentError(
+            f"{directory} cannot be made ({error.strerror}): check state_dir and whom it belongs to"
+        ) from error
 
 
 def receiver_settings(configuration: NodeConfiguration) -> ReceiverSettings:

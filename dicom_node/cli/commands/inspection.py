@@ -68,7 +68,9 @@ def _state(configuration: NodeConfiguration) -> Iterator[Checked]:
     state = Path(configuration.node.state_dir)
     existing = next(p for p in (state, *state.parents) if p.exists())
     if not state.exists():
-        yield Checked("state", good=os.access(existing, os.W_OK), said=f"{state} will be made at the first start")
+        usable = existing.is_dir() and os.access(existing, os.W_OK)
+        said = "will be made at the first start" if usable else f"cannot be made below {existing}"
+        yield Checked("state", good=usable, said=f"{state} {said}")
         return
     yield Checked("state", good=os.access(state, os.W_OK), said=f"{state} as user {os.geteuid()}")
     free = shutil.disk_usage(state)
