@@ -34,8 +34,9 @@ def find_judges() -> Path:
     return judge
 
 
-def judge(source: Path, results: Path, *, only: str = "") -> Verdict:
-    """Hold results against their source; `only` names some of the judges, separated by commas."""
-    command = [str(find_judges()), str(source), str(results), *(["--only", only] if only else [])]
+def judge(source: Path, results: Path, *, only: str = "", viewer: bool = False) -> Verdict:
+    """Hold results against their source; `only` names some of the judges, separated by commas; `viewer` adds OHIF."""
+    options = [*(["--only", only] if only else []), *(["--viewer"] if viewer else [])]
+    command = [str(find_judges()), str(source), str(results), *options]
     run = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
     return Verdict(run.returncode == 0, run.stdout + run.stderr[-2000:])
