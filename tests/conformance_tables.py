@@ -9,16 +9,15 @@ from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 from pynetdicom import AE
 
+from dicom_node import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_node.cli.commands.inspection import FORMS
 from dicom_node.deliver.association import NATIVE, STORAGE_COMMITMENT_PUSH_MODEL, STUDY_ROOT_FIND, VERIFICATION
 from dicom_node.deliver.outcome import NotAccepted, Permanent, SendOutcome, Stored, StoredWithWarning, Transient, outcome_of
 from dicom_node.model import Destination
 from dicom_node.receive.access import Rejection
 from dicom_node.receive.contexts import storage_sop_class_uids, transfer_syntax_uids
-from dicom_node.receive.part10 import IMPLEMENTATION_CLASS_UID, implementation_version_name
 from dicom_node.receive.settings import ReceiverSettings
 from dicom_node.receive.statuses import Status
-from dicom_node.report import results
 from dicom_node.report.concepts import SUMMARY
 from dicom_node.report.normalise import OPTIONAL, REQUIRED
 
@@ -60,11 +59,8 @@ def identification() -> str:
     return table(
         ("parameter", "value", "key"),
         (
-            ("Implementation Class UID, as acceptor and of received files", IMPLEMENTATION_CLASS_UID, "–"),
-            ("Implementation Version Name, as acceptor", re.sub(r"\d.*", "*version*", implementation_version_name()), "–"),
-            ("Implementation Class UID, as requestor", requestor.implementation_class_uid, "–"),
-            ("Implementation Version Name, as requestor", requestor.implementation_version_name, "–"),
-            ("Implementation Class UID of results", results.IMPLEMENTATION_CLASS_UID, "–"),
+            ("Implementation Class UID", IMPLEMENTATION_CLASS_UID, "–"),
+            ("Implementation Version Name", re.sub(r"\d.*", "*version*", IMPLEMENTATION_VERSION_NAME), "–"),
             ("Maximum PDU length that it announces as acceptor", settings.maximum_pdu_bytes, "`[receive] maximum_pdu_bytes`"),
             ("Associations that it accepts at once", settings.max_associations, "`[receive] max_associations`"),
             ("ACSE timeout", f"{settings.timeouts.acse_s:g} s", "`[receive] acse_timeout_s`"),

@@ -16,6 +16,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from dicom_node import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_node.errors import TransientError
 from dicom_node.model import Destination
 
@@ -81,6 +82,8 @@ def associate(
         NothingAcceptedError: no presentation context was accepted.
     """
     ae = AE(ae_title=local_ae_title)
+    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     timeout_s = destination.network_timeout_s
     ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = timeout_s
     ae.network_timeout = None  # every wait has a limit of its own

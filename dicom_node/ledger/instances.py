@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from dicom_node.ledger import schema
@@ -94,6 +94,13 @@ class Instances:
         """Remember a file that cannot be indexed; the reason names no patient."""
         with self._database.write() as connection:
             _quarantine(connection, path, reason, at)
+
+    def forget_quarantined(self, before: float) -> tuple[Path, ...]:
+        """Forget what was quarantined before a time; the caller deletes these files."""
+        table = schema.quarantined
+        with self._database.write() as connection:
+            paths = connection.scalars(delete(table).where(table.c.at < before).returning(table.c.path)).all()
+        return tuple(map(Path, paths))
 
     def quarantined(self) -> tuple[Quarantined, ...]:
         with self._database.read() as connection:

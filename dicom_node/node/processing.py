@@ -135,6 +135,8 @@ class ProcessingService:
                 path.unlink(missing_ok=True)
             for folder in {path.parent for path in study.result_paths}:
                 shutil.rmtree(folder, ignore_errors=True)
+        for path in self._ledger.instances.forget_quarantined(now - self._configuration.retention.quarantine_days * DAY_S):
+            path.unlink(missing_ok=True)
         if due:
             log.info("studies purged", count=len(due))
 

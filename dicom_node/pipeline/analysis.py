@@ -47,6 +47,7 @@ class ResultIdentity:
     equipment: Equipment = field(default_factory=Equipment)
     series_number_base: int = 9001
     content_qualification: str = "RESEARCH"
+    snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,7 @@ def _context(task: AnalysisTask, engine: Engine) -> ReportContext:
         equipment=identity.equipment,
         series_number_base=identity.series_number_base,
         content_qualification=identity.content_qualification,
+        snapshot=identity.snapshot,
     )
 
 

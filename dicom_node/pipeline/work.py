@@ -117,6 +117,7 @@ class Workbench:
             self._settings.equipment,
             self._settings.series_number_bases[job.engine],
             self._settings.content_qualification,
+            any(ResultKind.SC in self._settings.destinations.get(name, ()) for name in job.destinations),
         )
 
     def _finish(self, job: Job, analysis: Analysis) -> None:

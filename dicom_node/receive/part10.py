@@ -4,8 +4,6 @@ Source: DICOM PS3.10 7.1 and Table 7.1-1.
 """
 
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 from pydicom.config import IGNORE
 from pydicom.datadict import dictionary_VR
@@ -15,7 +13,8 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.tag import Tag
 
-IMPLEMENTATION_CLASS_UID = "2.25.251862563926118530377915436424287401493"
+from dicom_node import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
 PREAMBLE = b"\0" * 128 + b"DICM"
 SH_LENGTH = 16
 
@@ -60,7 +59,7 @@ def _values(request: StoreRequest) -> dict[str, str | bytes]:
         "MediaStorageSOPInstanceUID": request.sop_instance_uid,
         "TransferSyntaxUID": request.transfer_syntax_uid,
         "ImplementationClassUID": IMPLEMENTATION_CLASS_UID,
-        "ImplementationVersionName": implementation_version_name(),
+        "ImplementationVersionName": IMPLEMENTATION_VERSION_NAME,
         "SourceApplicationEntityTitle": request.calling_ae_title,
         "SendingApplicationEntityTitle": request.calling_ae_title,
         "ReceivingApplicationEntityTitle": request.called_ae_title,
@@ -75,13 +74,3 @@ def presentation_address(host: str, port: int) -> str:
     if not host:
         return ""
     return f"dicom://[{host}]:{port}" if ":" in host else f"dicom://{host}:{port}"
-
-
-@cache
-def implementation_version_name() -> str:
-    """DICOM_NODE_ and the version, at most 16 characters."""
-    try:
-        number = version("dicom-node")
-    except PackageNotFoundError:
-        number = "0"
-    return f"DICOM_NODE_{number}"[:SH_LENGTH]

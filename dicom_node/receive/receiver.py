@@ -7,10 +7,10 @@ from typing import Self
 import structlog
 from pynetdicom import AE
 
+from dicom_node import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_node.errors import TransientError
 from dicom_node.receive.commitment import OnCommitment
 from dicom_node.receive.door import Door
-from dicom_node.receive.part10 import IMPLEMENTATION_CLASS_UID, implementation_version_name
 from dicom_node.receive.settings import ReceiverSettings
 from dicom_node.receive.storing import StoreHandler
 from dicom_node.receive.transport import ReceiverServer
@@ -97,7 +97,7 @@ class Receiver:
 def _application_entity(settings: ReceiverSettings) -> AE:
     entity = AE(settings.ae_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    entity.implementation_version_name = implementation_version_name()
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.maximum_pdu_size = settings.maximum_pdu_bytes
     entity.maximum_associations = sys.maxsize  # the door decides
     entity.acse_timeout = settings.timeouts.acse_s

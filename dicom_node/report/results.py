@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from dicom_node import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_node.model import Result, ResultKind
 from dicom_node.report.context import MadeResult, ReportContext
 from dicom_node.report.lenient import lenient
@@ -15,12 +16,8 @@ from dicom_node.report.normalise import normalise
 from dicom_node.report.segmentation import make_segmentation, marked_segments
 from dicom_node.report.snapshot import make_snapshot
 from dicom_node.report.structured_report import make_reports
-from dicom_node.report.uids import derived_uid
 from engine.findings import Findings
 from engine.volume import Volume
-
-IMPLEMENTATION_CLASS_UID = UID(derived_uid("implementation", "dicom-node", "report"))
-IMPLEMENTATION_VERSION_NAME = "DICOM_NODE"
 
 
 def make_results(
@@ -98,6 +95,6 @@ def _file_meta(dataset: Dataset) -> FileMetaDataset:
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     return meta

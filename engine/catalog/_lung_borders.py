@@ -17,6 +17,8 @@ RIGHT, LEFT, OTHER = 1, 2, 3
 AIR_HU = -320
 COARSE_AIR_HU = -400
 """On the coarse grid, where a voxel on the border holds some tissue."""
+LARGEST_OPENING_MM2 = 400.0
+"""Of a hole into the next slice: a hilar vessel's at most; the dome of the diaphragm opens far wider."""
 CLOSING_MM = 9.0
 ZONE_MM = 6.0
 """How far beyond the coarse air a lung's zone reaches, so that the full resolution decides the border."""
@@ -218,14 +220,24 @@ def _keep_large_parts(labels: Labels) -> Labels:
 
 
 def _close(labels: Labels, forbidden: Mask, spacing_mm: Spacing) -> Labels:
-    """Each side closed by a ball and its holes filled slice by slice."""
+    """Each side closed by a ball, and filled where vessels and masses leave holes in a slice."""
     radius = [max(1, round(CLOSING_MM / step)) for step in reversed(spacing_mm)]
     result = labels.copy()
     for side in (RIGHT, LEFT):
         image = sitk.GetImageFromArray((labels == side).astype(np.uint8))
         solid = sitk.BinaryMorphologicalClosing(image, radius, sitk.sitkBall)  # type: ignore[no-untyped-call]
         closed = sitk.GetArrayFromImage(solid) > 0
-        for index in np.flatnonzero(closed.any(axis=(1, 2))):
-            closed[index] = ndimage.binary_fill_holes(closed[index])
+        closed |= _holes(closed, spacing_mm)
         result[closed & (result == 0) & ~forbidden] = side
     return result
+
+
+def _holes(lung: Mask, spacing_mm: Spacing) -> Mask:
+    """Holes of the slices, but those that open widely into the tissue of the next slice: organs that rise into the lung."""
+    holes = np.stack([ndimage.binary_fill_holes(plane) & ~plane for plane in lung])
+    parts, count = ndimage.label(holes)
+    outside = np.pad(~lung & ~holes, ((1, 1), (0, 0), (0, 0)), constant_values=True)
+    opening = [np.bincount(parts[beside], minlength=count + 1) for beside in (outside[:-2] & holes, outside[2:] & holes)]
+    closed = np.maximum(*opening) * spacing_mm[1] * spacing_mm[2] < LARGEST_OPENING_MM2
+    closed[0] = False
+    return np.asarray(closed[parts])

@@ -35,5 +35,7 @@ def test_what_never_comes_is_named_in_the_result(tmp_path, small_ct):
             with running.ledger() as ledger:
                 (job,) = ledger.jobs.find()
                 (why,) = ledger.views.why(job.study_instance_uid)
-        assert why.series[0].assessment.completeness is Completeness.INCOMPLETE
+        assessment = why.series[0].assessment
+        assert assessment is not None
+        assert assessment.completeness is Completeness.INCOMPLETE
         assert "5" in job.remark

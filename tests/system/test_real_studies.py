@@ -60,7 +60,8 @@ def _lungs_ml(seg: Dataset) -> dict[str, float]:
     measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
     area = float(np.prod([float(spacing) for spacing in measures.PixelSpacing]))
     labels = {int(s.SegmentNumber): str(s.SegmentLabel) for s in seg.SegmentSequence}
-    ml, x = dict.fromkeys(labels.values(), 0.0), {label: [] for label in labels.values()}
+    ml = dict.fromkeys(labels.values(), 0.0)
+    x: dict[str, list[float]] = {label: [] for label in labels.values()}
     for frame, groups in zip(seg.pixel_array, seg.PerFrameFunctionalGroupsSequence, strict=True):
         label = labels[int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)]
         left = float(groups.PlanePositionSequence[0].ImagePositionPatient[0])

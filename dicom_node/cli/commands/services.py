@@ -1,5 +1,6 @@
 """Commands that run something for long: serve, demo."""
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +31,7 @@ def serve(
     SIGTERM drains: open associations and the running job end first, or are handed back; nothing is lost.
     """
     configuration = chosen(context).load_or_default()
+    os.umask(0o027)  # images and results are for the node's user and group
     configure_logs(configuration.node.log_level.value, configuration.node.log_format.value)
     if only is Only.RECEIVE:
         from dicom_node.node.receiving import ReceivingService

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import dcmread
 
-from dicom_node.receive.part10 import IMPLEMENTATION_CLASS_UID, StoreRequest, head, presentation_address
+from dicom_node import IMPLEMENTATION_CLASS_UID
+from dicom_node.receive.part10 import StoreRequest, head, presentation_address
 
 titles = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\\"), max_size=16)
 uids = st.from_regex(r"[1-9][0-9]{0,7}(\.[1-9][0-9]{0,7}){1,5}", fullmatch=True)
