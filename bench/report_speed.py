@@ -1,6 +1,7 @@
 """From findings to files: the node's SEG and SR beside highdicom's own SEG of the same masks, in one run, as a ratio.
 
-`make bench-report` prints and saves bench/results/report.json: CPU seconds (medians) and peak memory of the process. 300 slices of 512 × 512, three segments on 240, 240 and 20 slices.
+`make bench-report` prints and saves bench/results/report.json: CPU seconds (medians) and peak memory of the process.
+300 slices of 512 × 512, three segments on 240, 240 and 20 slices.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import highdicom as hd
@@ -70,7 +72,8 @@ def stock(sources: list[Dataset], _volume: Volume, findings: Findings) -> None:
     algorithm = hd.AlgorithmIdentificationSequence("bench", hd.sr.CodedConcept("123110", "DCM", "Artificial Intelligence"), "1")
     codes = [hd.sr.CodedConcept(c.value, c.scheme, c.meaning) for c in (STRUCTURE, LUNG)]
     descriptions = [
-        hd.seg.SegmentDescription(n, s.label, *codes, "AUTOMATIC", algorithm) for n, s in enumerate(findings.segments, 1)
+        hd.seg.SegmentDescription(n, s.label, codes[0], codes[1], "AUTOMATIC", algorithm)
+        for n, s in enumerate(findings.segments, 1)
     ]
     pixels = np.stack([s.mask for s in findings.segments], -1).astype(np.uint8)
     made = hd.seg.Segmentation(
@@ -96,7 +99,7 @@ def main() -> None:
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     for _ in range(rounds):
         for name, action in zip(measured, (ours, stock), strict=True):
-            measured[name].append(cpu_seconds(lambda a=action: a(*made)))
+            measured[name].append(cpu_seconds(partial(action, *made)))
     medians = {name: round(statistics.median(seconds), 2) for name, seconds in measured.items()}
     node, peer = medians.values()
     answer = {

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -114,7 +115,7 @@ def test_a_revision_is_accepted_beside_the_result_that_it_replaces(tmp_path: Pat
     case = reported_series(tmp_path / "source")
     old = case.report(tmp_path / "results" / "old", remark="incomplete: 3 slices missing")
     named = tuple((r.sop_class_uid, r.sop_instance_uid, r.series_instance_uid) for r in old if r.kind is ResultKind.SR)
-    changes = {"revision": 2, "input_digest": "1" * 64, "predecessors": named[:1], "as_of": 1_705_399_200.0}
+    changes: dict[str, Any] = {"revision": 2, "input_digest": "1" * 64, "predecessors": named[:1], "as_of": 1_705_399_200.0}
     new = case.report(tmp_path / "results" / "new", **changes)
     for results in (old, new):
         assert check_results(results, case.headers, case.volume, case.findings) == []

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_node.errors import UnreadableInstanceError
 from dicom_node.headers import ROUTING_KEYWORDS, read_instance
 from tests.real_data import RealData
 
-CT = "1.2.840.10008.5.1.4.1.1.2"
+CT = UID("1.2.840.10008.5.1.4.1.1.2")
 NAME = "Mustermann^Erika"
 
 
@@ -25,7 +25,7 @@ def code(value: str, scheme: str) -> Dataset:
     return item
 
 
-def ct(transfer_syntax_uid: str = ExplicitVRLittleEndian, sop_instance_uid: str = "1.2.3.4.5") -> Dataset:
+def ct(transfer_syntax_uid: UID = ExplicitVRLittleEndian, sop_instance_uid: str = "1.2.3.4.5") -> Dataset:
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID = CT, sop_instance_uid
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.3", "1.2.3.4"
@@ -58,7 +58,7 @@ def refusal(path: Path) -> str:
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
-def test_a_header_says_what_it_is_and_where_it_came_from(tmp_path: Path, syntax: str) -> None:
+def test_a_header_says_what_it_is_and_where_it_came_from(tmp_path: Path, syntax: UID) -> None:
     instance = read_instance(written(tmp_path / "a.dcm", ct(syntax)), received_at=7.0)
     assert (instance.sop_instance_uid, instance.sop_class_uid) == ("1.2.3.4.5", CT)
     assert (instance.study_instance_uid, instance.series_instance_uid) == ("1.2.3", "1.2.3.4")
@@ -143,7 +143,7 @@ def test_a_missing_uid_is_refused(tmp_path: Path, keyword: str) -> None:
 
 def test_the_sop_instance_may_be_named_by_the_meta_header_alone(tmp_path: Path) -> None:
     dataset = ct()
-    dataset.file_meta.MediaStorageSOPInstanceUID, dataset.file_meta.MediaStorageSOPClassUID = "1.2.3.4.5", CT
+    dataset.file_meta.MediaStorageSOPInstanceUID, dataset.file_meta.MediaStorageSOPClassUID = UID("1.2.3.4.5"), CT
     del dataset.SOPInstanceUID, dataset.SOPClassUID
     instance = read_instance(written(tmp_path / "a.dcm", dataset), received_at=1.0)
     assert (instance.sop_instance_uid, instance.sop_class_uid) == ("1.2.3.4.5", CT)

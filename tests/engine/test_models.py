@@ -32,7 +32,8 @@ def test_a_package_gives_the_network_that_was_written(original: Path) -> None:
 
 
 def test_the_weights_digest_is_the_sha256_of_the_weights_file(original: Path) -> None:
-    listed = dict(reversed(line.split("  ")) for line in (original / "SHA256SUMS").read_text().splitlines())
+    lines = (original / "SHA256SUMS").read_text().splitlines()
+    listed = {name: digest for digest, name in (line.split("  ") for line in lines)}
     assert load_package(original).weights_digest == listed["models/model.safetensors"]
 
 

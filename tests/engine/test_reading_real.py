@@ -20,7 +20,8 @@ def files(folder: Path) -> list[Path]:
 def by_simpleitk(folder: Path) -> SimpleITK.Image:
     reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
-    return reader.Execute()
+    image: SimpleITK.Image = reader.Execute()
+    return image
 
 
 def assert_agrees(volume: Volume, image: SimpleITK.Image, lowest: int, scale: float = 1.0) -> None:

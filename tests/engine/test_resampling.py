@@ -114,7 +114,7 @@ def _well_inside(volume: Volume, points: np.ndarray) -> np.ndarray:
     columns = (points - origins) @ volume.row_direction
     _, row_count, column_count = volume.voxels.shape
     row_mm, column_mm = volume.pixel_spacing_mm
-    return (
+    inside: np.ndarray = (
         (heights > along[4])
         & (heights < along[-5])
         & (rows > 7)
@@ -122,3 +122,4 @@ def _well_inside(volume: Volume, points: np.ndarray) -> np.ndarray:
         & (columns > 7)
         & (columns < (column_count - 1) * column_mm - 7)
     )
+    return inside

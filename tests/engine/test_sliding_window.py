@@ -42,5 +42,7 @@ def test_auto_takes_the_gpu_where_there_is_one() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_the_gpu_agrees_with_the_processor(network: torch.nn.Module) -> None:
     image = torch.randn(64, 64, 64, generator=torch.Generator().manual_seed(0))
-    logits = [predict(network, image, outside=0.0, context=REACH, device=torch.device(name)).logits for name in ("cpu", "cuda")]
-    assert torch.allclose(*logits, atol=0.1)
+    on_cpu, on_gpu = (
+        predict(network, image, outside=0.0, context=REACH, device=torch.device(name)).logits for name in ("cpu", "cuda")
+    )
+    assert torch.allclose(on_cpu, on_gpu, atol=0.1)

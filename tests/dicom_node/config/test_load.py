@@ -175,4 +175,4 @@ def test_a_rule_without_destinations_sends_to_all() -> None:
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        NodeConfiguration().node.port = 1  # type: ignore[misc]
+        NodeConfiguration().node.port = 1

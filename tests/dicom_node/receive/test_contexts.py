@@ -1,5 +1,6 @@
 import pytest
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -42,7 +43,7 @@ def test_what_is_no_storage_is_not_stored(uid: str) -> None:
 
 
 def test_the_senders_preference_decides() -> None:
-    preferred = [JPEG2000Lossless, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian]
+    preferred: list[str | UID] = [JPEG2000Lossless, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian]
     assert accepted([build_context(CTImageStorage, preferred)]) == {CTImageStorage: [str(t) for t in preferred]}
 
 

@@ -317,14 +317,15 @@ def test_a_report_that_cannot_be_kept_or_read_is_told_so(start_receiver: StartRe
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
-    for wrong in (
+    changes: tuple[dict[str, Any], ...] = (
         {"ae_title": " "},
         {"ae_title": "X" * 17},
         {"ae_title": "KÖLN"},
         {"ae_title": "A\\B"},
         {"max_associations": 0},
         {"maximum_pdu_bytes": 100},
-    ):
+    )
+    for wrong in changes:
         with pytest.raises(ConfigurationError):
             ReceiverSettings(**{"ae_title": "NODE", **wrong})
 

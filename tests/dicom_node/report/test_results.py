@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -150,7 +151,12 @@ def test_what_the_input_lacks_is_said_in_both_objects(case: ReportedSeries, tmp_
 
 def test_revisions_with_another_outcome_agree_in_what_their_series_says(case: ReportedSeries, tmp_path: Path) -> None:
     refused = case.refuse(tmp_path / "refused")
-    later = {"revision": 2, "input_digest": "0" * 64, "as_of": 1_705_399_200.0, "remark": "incomplete: 3 slices missing"}
+    later: dict[str, Any] = {
+        "revision": 2,
+        "input_digest": "0" * 64,
+        "as_of": 1_705_399_200.0,
+        "remark": "incomplete: 3 slices missing",
+    }
     analysed = case.report(tmp_path / "analysed", **later)
     series = ("SeriesInstanceUID", "SeriesDescription", "SeriesDate", "SeriesTime", "SeriesNumber", "Modality")
     old, new = (read(results, ResultKind.SR) for results in (refused, analysed))

@@ -70,7 +70,7 @@ def test_the_order_of_the_study_and_of_arrival_changes_nothing(series, rules, st
 
 @given(SERIES, RULES)
 def test_the_first_matching_rule_of_an_engine_decides(series, rules) -> None:
-    alone = {}
+    alone: dict[str, RuleSettings] = {}
     for rule in rules:
         if route(series, [rule]).chosen:
             alone.setdefault(rule.engine, rule)
