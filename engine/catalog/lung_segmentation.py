@@ -13,6 +13,7 @@ from jaxtyping import Bool, UInt8
 from engine.api import Context, EngineInfo, Refusal
 from engine.catalog._lung_borders import AIR_HU, LungZones, find_zones
 from engine.findings import Algorithm, Code, Findings, Measurement, Outcome, Segment
+from engine.geometry.words import count
 from engine.models import load_package
 from engine.resampling import CanonicalGrid, canonical_grid, to_canonical, to_source
 from engine.sliding_window import choose_device, predict
@@ -184,7 +185,7 @@ def require_chest_ct(volume: Volume) -> None:
         raise Refusal(f"Lung segmentation needs CT; this series is {volume.modality or 'of unknown modality'}.")
     slices = len(volume.voxels)
     if slices < MINIMUM_SLICES:
-        raise Refusal(f"Only {slices} slices; lung segmentation needs at least {MINIMUM_SLICES}.")
+        raise Refusal(f"Only {count(slices, 'slice')}; lung segmentation needs at least {MINIMUM_SLICES}.")
     coverage = float(np.ptp(volume.along_normal_mm))
     if coverage < MINIMUM_COVERAGE_MM:
         raise Refusal(

@@ -123,7 +123,7 @@ def test_a_series_with_a_slice_missing_is_run_and_its_result_says_so(odd: Answer
     [
         ("hole", "6 slices missing"),
         ("two slices", "Only 2 slices; lung segmentation needs at least 10."),
-        ("one_slice", "lung segmentation needs at least 10."),
+        ("one_slice", "Only 1 slice; lung segmentation needs at least 10."),
     ],
 )
 def test_what_cannot_be_analysed_gives_a_report_that_says_why(odd: Answered, kind: str, reason: str) -> None:
