@@ -92,13 +92,17 @@ class ProcessingService:
 
     def _infer(self) -> None:
         """One job after the other; idle, it looks every second, for jobs are queued by another thread's transaction."""
+        unsettled = False
         try:
             while not self._stop.is_set():
                 try:
+                    if unsettled:
+                        self._ledger.jobs.release_interrupted(time.time())
+                        unsettled = False
                     worked = self._workbench.run_once()
                 except NodeError as error:  # the ledger was busy for too long, its disk is full ...
-                    log.error("job not settled", reason=str(error), alarm=True)
-                    worked = False
+                    log.error("job not settled, will be run again", reason=str(error), alarm=True)
+                    worked, unsettled = False, True
                 if not worked:
                     self._stop.wait(IDLE_S)
         finally:
