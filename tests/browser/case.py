@@ -9,6 +9,9 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
+from dicom_node.model import ResultKind
+from tests.reported_series import reported_series
+
 IMAGING_MEASUREMENTS, TRACKING_IDENTIFIER, TRACKING_UID, VOLUME = "126010", "112039", "112040", "118565006"
 
 
@@ -43,6 +46,15 @@ class Case:
         """Of the source, by SOP Instance UID."""
         read = (pydicom.dcmread(p, stop_before_pixels=True) for p in self.source.iterdir())
         return {str(d.SOPInstanceUID): d for d in read}
+
+
+def synthetic_case(directory: Path, variant: str) -> Case:
+    """A series with both lungs and a nodule, and its results for one destination."""
+    series = reported_series(directory / "source", variant, rows=128, slices=32)
+    for result in series.report(directory / "results"):
+        if result.kind is ResultKind.SR and result.rank:
+            result.path.unlink()
+    return Case(series.directory, directory / "results")
 
 
 def measurements(report: Dataset) -> list[Measurement]:

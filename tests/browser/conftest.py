@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.browser.case import Case
-from tests.browser.ohif import Programs, find_programs
+from tests.browser.npm import Programs, find_programs
 
 
 @pytest.fixture(scope="session")
 def programs(request: pytest.FixtureRequest) -> Programs:
-    """Node, Chromium and the viewer; skips where one is missing."""
+    """Node, Chromium and its driver; skips where one is missing."""
     cache = request.config.cache
     assert cache is not None
     return find_programs(cache.mkdir("viewer"))

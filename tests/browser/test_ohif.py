@@ -8,25 +8,15 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 
-from dicom_node.model import ResultKind
-from tests.browser.case import Case, Measurement, largest_slices, measurements
-from tests.browser.ohif import Programs, viewer
+from tests.browser.case import Case, Measurement, largest_slices, measurements, synthetic_case
+from tests.browser.npm import Programs
+from tests.browser.ohif import viewer
 from tests.conformance.judges import judge
 from tests.pacs_servers import orthanc
-from tests.reported_series import reported_series
 
 pytestmark = pytest.mark.orthanc
 OUTLINE_TOLERANCE_PX = 4.0  # of the screen; a pixel of the image is one to four of them
 SYNTHETIC = ("tilted", "descending")
-
-
-def synthetic_case(directory: Path, variant: str) -> Case:
-    """A series with both lungs and a nodule, and its results for one destination."""
-    series = reported_series(directory / "source", variant, rows=128, slices=32)
-    for result in series.report(directory / "results"):
-        if result.kind is ResultKind.SR and result.rank:
-            result.path.unlink()
-    return Case(series.directory, directory / "results")
 
 
 def open_report(programs: Programs, case: Case, directory: Path) -> Any:
