@@ -17,18 +17,20 @@ LEAST_OVERLAP = 0.85  # intersection over union
 LEAST_COLOUR = 40  # difference between the channels; grey is anatomy
 
 
-def mask_at(seg: Dataset, z_mm: float) -> np.ndarray:
-    """The union of all segments [row, column] on the slice at this height."""
-    union = np.zeros((seg.Rows, seg.Columns), bool)
+def mask_at(seg: Dataset, label: str, z_mm: float) -> np.ndarray:
+    """A segment [row, column] on the slice at this height."""
+    (number,) = (s.SegmentNumber for s in seg.SegmentSequence if label == s.SegmentLabel)
+    mask = np.zeros((seg.Rows, seg.Columns), bool)
     frames = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns)
     for frame, groups in zip(frames, seg.PerFrameFunctionalGroupsSequence, strict=True):
-        if abs(float(groups.PlanePositionSequence[0].ImagePositionPatient[2]) - z_mm) < 0.01:
-            union |= frame > 0
-    return union
+        here = abs(float(groups.PlanePositionSequence[0].ImagePositionPatient[2]) - z_mm) < 0.01
+        if here and number == groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber:
+            mask |= frame > 0
+    return mask
 
 
-def overlap(picture: Path, view: Mapping[str, float], mask: np.ndarray) -> float:
-    """Of the coloured pixels with a mask of square pixels: VolView fits the slice into its view and centres it."""
+def overlap(picture: Path, view: Mapping[str, float], mask: np.ndarray, channel: int) -> float:
+    """Of the pixels in which red, green or blue (0, 1, 2) is strongest with a mask of square pixels: VolView fits the slice into its view and centres it."""
     pixels = np.asarray(PIL.Image.open(picture).convert("RGB"), int)
     y, x = np.indices(pixels.shape[:2]) + 0.5
     scale = min(view["width"] / mask.shape[1], view["height"] / mask.shape[0])
@@ -37,7 +39,7 @@ def overlap(picture: Path, view: Mapping[str, float], mask: np.ndarray) -> float
     inside = (row >= 2) & (row < mask.shape[0] - 2) & (column >= 2) & (column < mask.shape[1] - 2)  # a frame marks the view
     expected = np.zeros(inside.shape, bool)
     expected[inside] = mask[row[inside], column[inside]]
-    coloured = inside & (np.ptp(pixels, axis=2) > LEAST_COLOUR)
+    coloured = inside & (np.ptp(pixels, axis=2) > LEAST_COLOUR) & (pixels.argmax(axis=2) == channel)
     return float((coloured & expected).sum() / (coloured | expected).sum())
 
 
@@ -53,5 +55,7 @@ def test_segments_are_listed_and_coloured_where_they_are(programs: Programs, var
     shown = re.search(r"Slice: (\d+)/\d+\nW/L[^\n]*\nAxial", page["text"])
     assert shown
     heights_mm = sorted(float(d.ImagePositionPatient[2]) for d in case.headers().values())
-    mask = mask_at(seg, heights_mm[int(shown[1]) - 1])
-    assert overlap(tmp_path / "shown.png", page["view"], mask) > LEAST_OVERLAP
+    height_mm = heights_mm[int(shown[1]) - 1]
+    for label, channel in (("Left lung", 2), ("Right lung", 1)):  # Recommended Display CIELab Value: blue and green
+        mask = mask_at(seg, label, height_mm)
+        assert overlap(tmp_path / "shown.png", page["view"], mask, channel) > LEAST_OVERLAP
