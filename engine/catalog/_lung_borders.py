@@ -26,6 +26,8 @@ CHOSEN_SHARE = 0.15
 """Share of an air space that the network must call lung."""
 EDGE_SHARE = 0.6
 """The same where the air is open to the edge of the image."""
+OPEN_LUNG_VOXELS = 2
+"""How far beyond what the network calls lung such a space is lung, where the chest is open to the air outside."""
 TOUCHED_SHARE = 0.05
 """Below it, an air space has nothing to do with the lungs the network sees."""
 NECK_PART_ML = 50.0
@@ -124,6 +126,9 @@ def _inside_body(hu: Coarse, network: Labels) -> Mask:
         chosen = np.bincount(spaces[network[index] > 0], minlength=number + 1) > EDGE_SHARE * area
         edge = np.concatenate([spaces[0], spaces[-1], spaces[:, 0], spaces[:, -1]])
         chosen[np.setdiff1d(np.arange(number + 1), edge)] = True
+        named = (network[index] > 0) & ~body & ~chosen[spaces]
+        if named.any() and np.median(hu[index][named]) > GAS_HU:  # lung that is one space with the air around the patient
+            inside[index] |= ndimage.binary_dilation(named, iterations=OPEN_LUNG_VOXELS) & ~body
         inside[index] |= chosen[spaces]
     return np.asarray(inside)
 
