@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
-from math import fsum, isfinite
+from math import isfinite
 from statistics import median
 
 from dicom_node.config.rules import Orientation
@@ -110,4 +110,4 @@ def _longest(vector: Vector) -> int:
 
 
 def _dot(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    return fsum(x * y for x, y in zip(a, b, strict=True))
+    return sum(x * y for x, y in zip(a, b, strict=True))

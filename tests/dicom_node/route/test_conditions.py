@@ -133,3 +133,13 @@ def test_orientation_without_positions_is_taken_from_the_attribute(series) -> No
     assert candidate.orientation() == "coronal"
     assert judged(series(orientation=())).orientation() is None
     assert judged(series(orientation=CORONAL)).orientation() == "coronal"
+
+
+def test_impossible_positions_break_no_decision(series) -> None:
+    strange = series()
+    far = tuple(
+        replace(i, planes=((1e308, -1e308, 1e308, *CORONAL[:3], 1e300, 1e300, 1e300, 0.7, 0.7, 512.0, 512.0),))
+        for i in strange.instances
+    )
+    words = failure(condition("{ slice_thickness_mm = { max = 3 } }"), judged(replace(strange, instances=far)))
+    assert words.startswith("slice_thickness_mm")
