@@ -7,6 +7,7 @@ import structlog
 
 from dicom_node.assemble import assess, input_digest
 from dicom_node.config import RuleSettings
+from dicom_node.errors import NodeError
 from dicom_node.ledger import JobRequest, Ledger
 from dicom_node.lifecycle import State
 from dicom_node.model import AssemblyPolicy, Assessment, Completeness, Series
@@ -34,6 +35,14 @@ class Rulebook(NamedTuple):
     destinations: Callable[[RuleSettings], tuple[str, ...]] = lambda rule: rule.destinations or ()
 
 
+class _Answer(NamedTuple):
+    """What a PACS said of a series, when, and how many of its instances were here then."""
+
+    at: float
+    here: int
+    count: int | None
+
+
 class Intake:
     """Decides what is to be done with each series, once it is whole.
 
@@ -49,22 +58,52 @@ class Intake:
         self._rulebook = rulebook
         self._policy = policy
         self._count = count
+        self._answers: dict[str, _Answer] = {}
+        self._undecided: dict[str, int] = {}
 
     def sweep(self, now: float) -> int:
-        """Close every series that is whole or waited for long enough. How many were closed."""
+        """Close every series that is whole or waited for long enough. How many were closed.
+
+        A series on which this fails for another reason than the ledger stays open, and holds up no other.
+        """
         closed = 0
         for series in self._ledger.series.open(quiet_since=now - self._policy.quiet_s):
-            assessment = self._assess(series, now)
-            if assessment.completeness is not Completeness.WAITING:
-                closed += self._close(series, assessment, now)
+            try:
+                closed += self._decide(series, now)
+            except NodeError:
+                raise
+            except Exception as error:  # noqa: BLE001 - what became of this series is settled here
+                self._say_undecided(series, error, now)
         return closed
+
+    def _decide(self, series: Series, now: float) -> bool:
+        assessment = self._assess(series, now)
+        return assessment.completeness is not Completeness.WAITING and self._close(series, assessment, now)
+
+    def _say_undecided(self, series: Series, error: Exception, now: float) -> None:
+        """Once for what is here of the series; it is tried again at every sweep."""
+        uid, here = series.series_instance_uid, len(series.instances)
+        if self._undecided.get(uid) == here:
+            return
+        self._undecided[uid] = here
+        kind = type(error).__name__  # its words may quote patient data
+        self._ledger.history.note("series", uid, "undecided", f"deciding failed ({kind}); it stays open", now=now)
+        log.error("series cannot be decided", series=uid, reason=kind, alarm=True)
 
     def _assess(self, series: Series, now: float) -> Assessment:
         """Ask the PACS only where nothing else speaks for waiting."""
         assessment = assess(series, now, self._policy, None)
         if assessment.completeness is not Completeness.WAITING and self._count is not None:
-            return assess(series, now, self._policy, self._count(series))
+            return assess(series, now, self._policy, self._expected(series, now, self._count))
         return assessment
+
+    def _expected(self, series: Series, now: float, count: CountQuery) -> int | None:
+        """What the PACS says; asked again when something came, and after the quiet time."""
+        uid, here = series.series_instance_uid, len(series.instances)
+        answer = self._answers.get(uid)
+        if answer is None or answer.here != here or now - answer.at >= self._policy.quiet_s:
+            answer = self._answers[uid] = _Answer(now, here, count(series))
+        return answer.count
 
     def _close(self, series: Series, assessment: Assessment, now: float) -> bool:
         routing = self._route(series, now)
@@ -77,6 +116,8 @@ class Intake:
         ]
         closed = self._ledger.series.close(series, assessment=assessment, decisions=routing.decisions, jobs=jobs, now=now)
         if closed:
+            self._answers.pop(series.series_instance_uid, None)
+            self._undecided.pop(series.series_instance_uid, None)
             log.info(
                 "series closed",
                 series=series.series_instance_uid,
