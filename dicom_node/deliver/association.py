@@ -142,7 +142,7 @@ def _address(association: Association, destination: Destination, contexts: Seque
 def _refusal(association: Association, destination: Destination) -> NoAssociationError:
     where = f"{destination.name} ({destination.ae_title} at {destination.host}:{destination.port})"
     answer = association.acceptor.primitive
-    if association.is_rejected and answer is not None:
+    if answer is not None and answer.result in {1, 2}:  # permanent, transient: PS3.8 9.3.4
         return NoAssociationError(
             f"{where} rejected the association: {answer.result_str}, {answer.reason_str}; "
             f"the AE titles and this node's address must be known there",
