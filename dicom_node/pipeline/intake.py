@@ -40,7 +40,7 @@ class _Answer(NamedTuple):
 
     at: float
     here: int
-    count: int | None
+    said: int | None
 
 
 class Intake:
@@ -103,7 +103,7 @@ class Intake:
         answer = self._answers.get(uid)
         if answer is None or answer.here != here or now - answer.at >= self._policy.quiet_s:
             answer = self._answers[uid] = _Answer(now, here, count(series))
-        return answer.count
+        return answer.said
 
     def _close(self, series: Series, assessment: Assessment, now: float) -> bool:
         routing = self._route(series, now)
