@@ -26,8 +26,11 @@ CHOSEN_SHARE = 0.15
 """Share of an air space that the network must call lung."""
 EDGE_SHARE = 0.6
 """The same where the air is open to the edge of the image."""
+OPEN_LUNG_SHARE = 0.5
+"""Share of the largest slice of the network's lungs that a slice must have outside, and nearly all of its own, to be lung whose
+chest is one space with the air around the patient."""
 OPEN_LUNG_VOXELS = 2
-"""How far beyond what the network calls lung such a space is lung, where the chest is open to the air outside."""
+"""How far beyond what the network calls lung that lung reaches."""
 TOUCHED_SHARE = 0.05
 """Below it, an air space has nothing to do with the lungs the network sees."""
 NECK_PART_ML = 50.0
@@ -120,15 +123,17 @@ def _inside_body(hu: Coarse, network: Labels) -> Mask:
     size = np.bincount(parts.ravel())
     size[0] = 0
     inside = parts == size.argmax()
+    largest = np.count_nonzero(network, axis=(1, 2)).max()
     for index, body in enumerate(inside):
         spaces, number = ndimage.label(~body)
         area = np.bincount(spaces.ravel(), minlength=number + 1)
         chosen = np.bincount(spaces[network[index] > 0], minlength=number + 1) > EDGE_SHARE * area
         edge = np.concatenate([spaces[0], spaces[-1], spaces[:, 0], spaces[:, -1]])
         chosen[np.setdiff1d(np.arange(number + 1), edge)] = True
-        named = (network[index] > 0) & ~body & ~chosen[spaces]
-        if named.any() and np.median(hu[index][named]) > GAS_HU:  # lung that is one space with the air around the patient
-            inside[index] |= ndimage.binary_dilation(named, iterations=OPEN_LUNG_VOXELS) & ~body
+        named = (network[index] > 0) & ~body
+        outside = named & ~chosen[spaces]
+        if outside.sum() > max(OPEN_LUNG_SHARE * largest, 0.8 * named.sum()):
+            inside[index] |= ndimage.binary_dilation(outside, iterations=OPEN_LUNG_VOXELS) & ~body
         inside[index] |= chosen[spaces]
     return np.asarray(inside)
 
