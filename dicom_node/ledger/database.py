@@ -1,6 +1,7 @@
 """The SQLite file: how it is opened, and its two kinds of transaction. SQLAlchemy's exceptions end here."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from dicom_node.errors import LedgerError, TransientError
 from dicom_node.ledger.schema import APPLICATION_ID, SCHEMA_VERSION, metadata
 
 BUSY_TIMEOUT_S = 30.0
+BUSY_PAUSE_S = 0.02
 REBUILD = "stop the node and move the file away: a new ledger is built from the spool at the next start"
 
 
@@ -71,9 +73,23 @@ class Database:
 
 def _configure(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where _begin says
-    connection.execute("PRAGMA journal_mode = WAL")
+    _keep_log(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _keep_log(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log; SQLite waits for nobody there, and both services make a new ledger at the same time."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(BUSY_PAUSE_S)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:

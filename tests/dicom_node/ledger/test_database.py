@@ -28,6 +28,16 @@ def test_the_file_is_written_ahead_and_synchronised_at_every_commit(tmp_path: Pa
     database.close()
 
 
+def test_two_processes_may_make_the_same_new_ledger_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    ends = threading.Timer(0.3, other.close)
+    ends.start()
+    Ledger.open(path).close()
+    ends.join()
+
+
 def test_a_ledger_of_another_version_is_refused_with_the_remedy(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     Ledger.open(path).close()
