@@ -21,6 +21,7 @@ from dicom_node.demo.orthanc import OrthancPacs, free_port, installed
 from dicom_node.errors import NodeError
 from dicom_node.ledger import Ledger
 from dicom_node.lifecycle import State
+from dicom_node.pipeline.folder import read_folder
 
 NODE_AE_TITLE = "DICOM-NODE"
 QUIET_S = 3.0
@@ -100,22 +101,35 @@ def prepare(demo: Demo, dicom: Path | None, step: Step) -> list[Path]:
     """An empty folder with a copy of the study, or with a synthetic one.
 
     Raises:
-        NodeError: the folder holds no file, or the synthetic study could not be made.
+        NodeError: the folder is not a demonstration's, the study holds no DICOM file or lies in what is to be emptied, or the
+            synthetic study could not be made.
     """
-    shutil.rmtree(demo.directory, ignore_errors=True)
-    demo.source.mkdir(parents=True)
+    _empty(demo, dicom)
     if dicom is None:
         step("making a synthetic thorax CT", 0, 0)
         _synthesise(demo.source)
     else:
-        files = [p for p in sorted(dicom.rglob("*")) if p.is_file()]
-        for number, path in enumerate(files):
+        folder = read_folder(dicom)
+        if folder.unreadable:
+            step("left out: files that are no DICOM instances", len(folder.unreadable), len(folder.unreadable))
+        files = [instance.path for series in folder.series for instance in series.instances]
+        for number, path in enumerate(sorted(files)):
             shutil.copyfile(path, demo.source / f"{number:06d}.dcm")
             step("copying the study", number + 1, len(files))
     found = sorted(demo.source.iterdir())
     if not found:
-        raise NodeError(f"{dicom} holds no file; give a folder with a DICOM study")
+        raise NodeError(f"{dicom} holds no file of DICOM; give a folder with a study")
     return found
+
+
+def _empty(demo: Demo, dicom: Path | None) -> None:
+    """Make the folder anew; never one that holds anything but an earlier demonstration."""
+    if demo.directory.exists() and any(demo.directory.iterdir()) and not demo.source.is_dir():
+        raise NodeError(f"{demo.directory} holds something else than a demonstration and would be emptied; name another folder")
+    if dicom is not None and dicom.resolve().is_relative_to(demo.directory.resolve()):
+        raise NodeError(f"{dicom} lies in {demo.directory}, which is emptied first; copy the study elsewhere")
+    shutil.rmtree(demo.directory, ignore_errors=True)
+    demo.source.mkdir(parents=True)
 
 
 def run(demo: Demo, files: list[Path], step: Step) -> Shown:
