@@ -99,7 +99,12 @@ def associate(
         if not association.is_established:
             raise _refusal(association, destination)
         association.start()
-        yield association
+        try:
+            yield association
+        except RuntimeError as error:  # what pynetdicom raises when asked to send on an association that has ended
+            if association.is_established:
+                raise
+            raise NoAssociationError(f"{destination.name} ended the association") from error
         association.release()
     finally:
         _close(association, connection)

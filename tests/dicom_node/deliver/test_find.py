@@ -12,6 +12,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from dicom_node.deliver.association import VERIFICATION, NoAssociationError, associate, native_contexts
 from dicom_node.deliver.find import accepted_contexts, count_instances, echo, read_back
 from dicom_node.deliver.outcome import Stored
 from dicom_node.deliver.send import Parcel, send_all
@@ -97,3 +98,14 @@ def test_more_sop_classes_than_fit_on_one_association_are_all_asked_for() -> Non
         accepted = accepted_contexts(scp.destination(), NODE, classes)
     assert [uid for uid, syntaxes in accepted.items() if len(syntaxes) == 2] == classes[100:]
     assert not any(accepted[uid] for uid in classes[:100])
+
+
+def echo_after_the_end(pacs: Destination) -> None:
+    with associate(pacs, NODE, native_contexts(VERIFICATION)) as association:
+        association.abort()
+        association.send_c_echo()
+
+
+def test_an_association_that_has_ended_is_told_as_such(tmp_path: Path) -> None:
+    with EmbeddedPacs(tmp_path / "pacs") as pacs, pytest.raises(NoAssociationError, match="ended the association"):
+        echo_after_the_end(pacs_at(pacs.port, pacs.ae_title))
