@@ -20,6 +20,7 @@ RESTART_FIRST_S = 1.0
 RESTART_CAP_S = 60.0
 STEADY_S = 120.0
 STOP_S = 620.0
+LOOK_S = 1.0
 PERMANENT_EXITS = frozenset({2, 78})
 PR_SET_PDEATHSIG = 1
 SYSTEMD = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})  # the supervisor answers systemd, nobody else
@@ -75,11 +76,14 @@ class Supervisor:
         self._processes[name] = process
         if self._stopping.is_set():
             process.send_signal(signal.SIGTERM)
+        deadline: float | None = None
         while True:
             try:
-                return process.wait(STOP_S if self._stopping.is_set() else None)
+                return process.wait(LOOK_S)
             except subprocess.TimeoutExpired:
-                process.kill()
+                deadline = deadline or (time.monotonic() + STOP_S if self._stopping.is_set() else None)
+                if deadline and time.monotonic() > deadline:
+                    process.kill()
 
 
 def _die_with_parent() -> None:
