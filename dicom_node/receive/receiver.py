@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from typing import Self
 
 import structlog
@@ -88,9 +89,11 @@ class Receiver:
         server.shutdown()
         if not self._door.wait_until_empty(drain_s):
             log.warning("associations closed before their end", count=self._door.association_count)
-        for association in self._door.connected():
+        left, deadline = self._door.connected(), time.monotonic() + CLOSE_S
+        for association in left:
             association.interrupt()
-            association.join(CLOSE_S)
+        for association in left:
+            association.join(max(0.0, deadline - time.monotonic()))
         log.info("receiving ended")
 
 
