@@ -75,13 +75,14 @@ class SpoolStore:
             raise StoreRefused(Status.INVALID_SOP_INSTANCE, "Affected SOP Instance UID is not a UID")
         if not _UID.fullmatch(request.sop_class_uid):
             raise StoreRefused(Status.NO_SUCH_SOP_CLASS, "Affected SOP Class UID is not a UID")
+        before = head(request)  # may raise; no file is open yet
         try:
             if not self._guard.has_room():
                 raise StoreRefused(Status.OUT_OF_RESOURCES, "disk nearly full")
             incoming = self._spool.open()
         except OSError as error:
             raise out_of_resources(error) from error
-        return SpoolArrival(incoming, head(request), self._on_stored)
+        return SpoolArrival(incoming, before, self._on_stored)
 
 
 class SpoolArrival:
