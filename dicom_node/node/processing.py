@@ -137,6 +137,10 @@ class ProcessingService:
         for study in self._ledger.retention.purge(due, age_s=age_s, now=now):
             for path in study.instance_paths:
                 path.unlink(missing_ok=True)
+            for minute in {path.parent for path in study.instance_paths}:
+                with suppress(OSError):  # it holds files of other studies
+                    minute.rmdir()
+                    minute.parent.rmdir()
             for folder in {path.parent for path in study.result_paths}:
                 shutil.rmtree(folder, ignore_errors=True)
         for path in self._ledger.instances.forget_quarantined(now - self._configuration.retention.quarantine_days * DAY_S):
