@@ -21,10 +21,6 @@ class UnreadableInstanceError(PermanentError):
     """A received file is no DICOM instance that can be indexed; it goes to quarantine, it is not lost."""
 
 
-class HeldResultError(PermanentError):
-    """A result failed the node's own check before delivery; it is kept, not sent."""
-
-
 class LedgerError(NodeError):
     """The ledger cannot be opened or is of another version."""
 

@@ -16,7 +16,6 @@ from pydicom.tag import Tag
 from dicom_node import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 PREAMBLE = b"\0" * 128 + b"DICM"
-SH_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
