@@ -253,7 +253,7 @@ def _bring_back(demo: Demo, pacs: DemoPacs, sent: set[str]) -> tuple[Path, ...]:
             named = demo.results / f"{dcmread(path, specific_tags=['Modality']).Modality.lower()}-{uid[-8:]}.dcm"
             paths.append(path.rename(named))
     for overlay in (demo.state / "results").rglob("*.png"):
-        shutil.copyfile(overlay, demo.directory / f"{overlay.parent.name}-{overlay.name}")
+        shutil.copyfile(overlay, demo.directory / f"{overlay.parents[1].name}-{overlay.name}")
     return tuple(sorted(paths))
 
 

@@ -16,9 +16,9 @@ from dicom_node.ledger.transitions import change_state, fetch, is_overtaken
 from dicom_node.lifecycle import Change, State
 from dicom_node.model import Instance, Job, Result
 
-MAXIMUM_INTERRUPTIONS = 3
-INTERRUPTION_WAITS_S = (0.0, 60.0)
-"""After the first and the second interruption; after the third a job is parked."""
+FREE_INTERRUPTIONS = 2
+LONGEST_INTERRUPTION_WAIT_S = 60.0
+"""A job that went down with the node waits before it runs again, from the third time on, so that others get their turn."""
 
 
 class Jobs:
@@ -113,7 +113,7 @@ class Jobs:
             change_state(connection, fetch(connection, jobs, job_id), jobs, Change.CANCEL, now, reason, reason=reason)
 
     def release_interrupted(self, now: float, worker: str | None = None) -> tuple[Job, ...]:
-        """Queue again what ran when the node died; park as failed what was interrupted three times.
+        """Queue again what ran when the node died.
 
         Args:
             now: the time.
@@ -186,15 +186,12 @@ def _settle(connection: Connection, job_id: int, change: Change, reason: str, no
 
 
 def _release(connection: Connection, row: Row[Any], now: float) -> None:
+    """An interruption is no attempt: a killed node delays a result, and never gives it up."""
     count = row.interruptions + 1
-    if count >= MAXIMUM_INTERRUPTIONS:
-        reason = f"The node died {count} times while this job ran; it is parked. Requeue it when the cause is known."
-        change_state(connection, row, jobs, Change.REFUSE, now, reason, reason=reason, interruptions=count)
-    else:
-        wait_s = INTERRUPTION_WAITS_S[count - 1]
-        reason = "interrupted: the node stopped while it ran"
-        values = {"not_before": now + wait_s, "interruptions": count, "reason": reason}
-        change_state(connection, row, jobs, Change.RETRY, now, reason, **values)
+    wait_s = min(LONGEST_INTERRUPTION_WAIT_S, 2.0 ** (count - FREE_INTERRUPTIONS)) if count > FREE_INTERRUPTIONS else 0.0
+    reason = f"interrupted: the node stopped while it ran ({count} times)"
+    values = {"not_before": now + wait_s, "interruptions": count, "attempts": row.attempts - 1, "reason": reason}
+    change_state(connection, row, jobs, Change.RETRY, now, reason, **values)
 
 
 def _values(states: Iterable[State]) -> list[str]:

@@ -141,7 +141,7 @@ class ProcessingService:
                 with suppress(OSError):  # it holds files of other studies
                     minute.rmdir()
                     minute.parent.rmdir()
-            for folder in {path.parent for path in study.result_paths}:
+            for folder in {path.parents[1] for path in study.result_paths}:  # all runs of the job
                 shutil.rmtree(folder, ignore_errors=True)
         for path in self._ledger.instances.forget_quarantined(now - self._configuration.retention.quarantine_days * DAY_S):
             path.unlink(missing_ok=True)

@@ -146,7 +146,7 @@ class Analyst:
             clock.done("infer")
         except Refusal as refusal:
             return _nothing(engine, str(refusal)), volume
-        return replace(findings, remarks=(*volume.remarks, *findings.remarks)), volume
+        return replace(findings, remarks=tuple(dict.fromkeys((*volume.remarks, *findings.remarks)))), volume
 
 
 class _Clock:

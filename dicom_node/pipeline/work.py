@@ -99,9 +99,7 @@ class Workbench:
         if spec is None:
             raise PermanentError(f"engine {job.engine} is no longer configured: add its [[engine]] block, then retry the job")
         inputs = self._ledger.jobs.inputs(job.job_id)
-        directory = self._directory(job)
-        shutil.rmtree(directory, ignore_errors=True)  # of an attempt that was interrupted
-        task = AnalysisTask(tuple(i.path for i in inputs), spec, self._identity(job, inputs), directory, failure)
+        task = AnalysisTask(tuple(i.path for i in inputs), spec, self._identity(job, inputs), self._directory(job), failure)
         analysis: Analysis = self._child.run(task, self._settings.time_limit_s)
         return analysis
 
@@ -158,9 +156,19 @@ class Workbench:
         try:
             self._finish(job, self._analyse(job, f"The analysis failed {job.attempts} times; the node's log says why."))
         except (TransientError, PermanentError) as second:
+            if self._stopping.is_set() and isinstance(second, TransientError):
+                self._ledger.jobs.hand_back(job.job_id, now=self._clock())
+                return
             reason = f"{error}; and no result could say so: {second}"
             self._ledger.jobs.refuse(job.job_id, reason, now=self._clock())
             log.error("job refused", alarm=True, reason=reason)
 
     def _directory(self, job: Job) -> Path:
-        return self._settings.results_directory / f"job-{job.job_id:06d}"
+        """A new folder for each run: the results of the last one may still be on their way; what a killed run left goes."""
+        folder = self._settings.results_directory / f"job-{job.job_id:06d}"
+        kept = {result.path.parent for result in self._ledger.results.of_job(job.job_id)}
+        runs = sorted(folder.iterdir(), key=lambda run: int(run.name)) if folder.exists() else []
+        for run in runs:
+            if run not in kept:
+                shutil.rmtree(run)
+        return folder / str(int(runs[-1].name) + 1 if runs else 1)

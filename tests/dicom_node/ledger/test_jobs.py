@@ -4,7 +4,7 @@ import pytest
 
 from dicom_node.errors import IllegalTransitionError, LedgerError, PermanentError
 from dicom_node.ledger import Ledger
-from dicom_node.ledger.jobs import MAXIMUM_INTERRUPTIONS
+from dicom_node.ledger.jobs import LONGEST_INTERRUPTION_WAIT_S
 from dicom_node.lifecycle import State
 from dicom_node.model import ResultKind
 from tests.dicom_node.ledger.builders import ARCHIVE, PACS, STUDY, finished_job, instance, queued_job, results_of
@@ -67,16 +67,18 @@ def test_a_refused_job_waits_for_a_person(ledger: Ledger, tmp_path: Path) -> Non
     assert (again.attempts, again.reason) == (1, "")
 
 
-def test_a_job_interrupted_three_times_is_parked(ledger: Ledger, tmp_path: Path) -> None:
-    job = queued_job(ledger, tmp_path)
-    now, states = 300.0, []
-    for _ in range(MAXIMUM_INTERRUPTIONS):
+def test_a_job_that_is_interrupted_again_and_again_waits_longer_and_is_never_given_up(ledger: Ledger, tmp_path: Path) -> None:
+    queued_job(ledger, tmp_path)
+    now, waits = 300.0, []
+    for _ in range(12):
         now += 1000.0
         assert ledger.jobs.claim(now) is not None
         (released,) = ledger.jobs.release_interrupted(now)
-        states.append(released.state)
-    assert states == [State.QUEUED, State.QUEUED, State.FAILED]
-    assert "parked" in ledger.jobs.get(job.job_id).reason
+        assert (released.state, released.attempts) == (State.QUEUED, 0)
+        waits.append(released.not_before - now)
+    assert waits[:4] == [0.0, 0.0, 2.0, 4.0]
+    assert waits == sorted(waits)
+    assert waits[-1] == LONGEST_INTERRUPTION_WAIT_S
 
 
 def test_only_the_jobs_of_a_dead_worker_are_released_when_it_is_named(ledger: Ledger, tmp_path: Path) -> None:
