@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from dicom_node.errors import TransientError
 from dicom_node.ledger import schema
 from dicom_node.ledger.content import Comparison
 from dicom_node.ledger.database import Database
@@ -72,7 +73,7 @@ class Instances:
         """Index a batch in one transaction; new instances open their series, copies change nothing.
 
         Raises:
-            TransientError: a file that must be compared cannot be read, or the ledger cannot be written; nothing was added.
+            TransientError: the ledger cannot be written; nothing was added.
         """
         comparison = Comparison()
         with self._database.read() as connection:  # files are compared before the write lock is taken
@@ -137,11 +138,20 @@ class _Batch:
         elif not path.exists():
             self._sorted[_Verdict.RESTORED].append(instance)
             known[instance.sop_instance_uid] = instance.path
-        elif self._comparison.same(instance.path, path):
+        elif not instance.path.exists():
             self._sorted[_Verdict.DUPLICATE].append(instance)
-        else:
-            reason = f"SOP Instance UID {instance.sop_instance_uid} was received before with other content; the first is kept"
+        elif contradiction := self._contradiction(instance.path, path):
+            reason = f"SOP Instance UID {instance.sop_instance_uid} was received before {contradiction}; the first is kept"
             self._conflicts.append(Conflict(instance, reason))
+        else:
+            self._sorted[_Verdict.DUPLICATE].append(instance)
+
+    def _contradiction(self, one: Path, other: Path) -> str:
+        """Why two files are not the same instance; a file that cannot be read must not hold up a batch."""
+        try:
+            return "" if self._comparison.same(one, other) else "with other content"
+        except TransientError as error:
+            return f"and cannot be compared ({error})"
 
     def write(self) -> None:
         new = self._sorted[_Verdict.NEW]

@@ -6,7 +6,6 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dicom_node.errors import TransientError
 from dicom_node.ledger import Ledger
 from dicom_node.ledger.content import fingerprint
 from tests.dicom_node.ledger.builders import SERIES, close, instance
@@ -72,13 +71,21 @@ def test_a_copy_replaces_a_file_that_is_gone(ledger: Ledger, tmp_path: Path) -> 
     assert ledger.instances.known_paths() == {copy.path}
 
 
-def test_nothing_of_a_batch_is_added_when_a_file_cannot_be_compared(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_second_copy_that_cannot_be_read_holds_up_no_other(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.instances.add([instance(tmp_path, 1)])
+    broken = instance(tmp_path, 1, copy="-broken")
+    broken.path.unlink()
+    broken.path.mkdir()  # reading it is an error of the file system, for root too
+    report = ledger.instances.add([instance(tmp_path, 2), broken])
+    assert [conflict.instance for conflict in report.conflicts] == [broken]
+    assert ledger.views.status().instances == 2
+
+
+def test_a_second_copy_that_is_gone_is_forgotten(ledger: Ledger, tmp_path: Path) -> None:
     ledger.instances.add([instance(tmp_path, 1)])
     gone = instance(tmp_path, 1, copy="-gone")
     gone.path.unlink()
-    with pytest.raises(TransientError):
-        ledger.instances.add([instance(tmp_path, 2), gone])
-    assert ledger.views.status().instances == 1
+    assert ledger.instances.add([gone]).duplicates == (gone,)
 
 
 def test_the_meta_header_does_not_make_two_files_different(tmp_path: Path) -> None:
