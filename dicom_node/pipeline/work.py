@@ -12,6 +12,7 @@ import structlog
 from dicom_node.errors import NodeError, PermanentError, TransientError
 from dicom_node.infer.child import Child
 from dicom_node.ledger import Ledger
+from dicom_node.lifecycle import State
 from dicom_node.model import Instance, Job, ResultKind
 from dicom_node.pipeline.analysis import Analysis, AnalysisTask, EngineSpec, ResultIdentity
 from dicom_node.report.context import Equipment
@@ -110,13 +111,20 @@ class Workbench:
             job.input_digest,
             max(i.received_at for i in inputs),
             job.revision,
-            job.predecessors,
+            (*job.predecessors, *self._sent_reports(job)),
             job.remark,
             self._settings.equipment,
             self._settings.series_number_bases[job.engine],
             self._settings.content_qualification,
             any(ResultKind.SC in self._settings.destinations.get(name, ()) for name in job.destinations),
         )
+
+    def _sent_reports(self, job: Job) -> list[tuple[str, str, str]]:
+        """SRs of this job's last run that a destination has: a failure's, when a person has the job run again."""
+        has = {State.DONE, State.AWAITING, State.RUNNING}
+        sent = {d.rank for d in self._ledger.deliveries.of_job(job.job_id) if d.kind is ResultKind.SR and d.state in has}
+        reports = [r for r in self._ledger.results.of_job(job.job_id) if r.kind is ResultKind.SR and r.rank in sent]
+        return [(r.sop_class_uid, r.sop_instance_uid, r.series_instance_uid) for r in reports]
 
     def _finish(self, job: Job, analysis: Analysis) -> None:
         now = self._clock()

@@ -165,19 +165,21 @@ def _document(
         **made_by(context),
     )
     document.ContentQualification = context.content_qualification
-    if context.predecessors:
-        document.PredecessorDocumentsSequence = [_predecessors(context)]
+    own = {sop_instance_uid(context, findings.algorithm, ResultKind.SR, rank) for rank in range(1 + len(FALLBACKS))}
+    replaced = [named for named in context.predecessors if named[1] not in own]
+    if replaced:
+        document.PredecessorDocumentsSequence = [_predecessors(context, replaced)]
     description = f"AI {context.engine.title} report"
     return stamp(document, source, context, findings.algorithm, ResultKind.SR, description)
 
 
-def _predecessors(context: ReportContext) -> Dataset:
+def _predecessors(context: ReportContext, replaced: Sequence[tuple[str, str, str]]) -> Dataset:
     """Reports that this one replaces, of the same study."""
     study = Dataset()
     study.StudyInstanceUID, study.ReferencedSeriesSequence = context.study_instance_uid, []
-    for series_of in dict.fromkeys(series for _, _, series in context.predecessors):
+    for series_of in dict.fromkeys(series for _, _, series in replaced):
         series, instances = Dataset(), []
-        for class_uid, instance_uid, _ in (p for p in context.predecessors if p[2] == series_of):
+        for class_uid, instance_uid, _ in (p for p in replaced if p[2] == series_of):
             item = Dataset()
             item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = class_uid, instance_uid
             instances.append(item)

@@ -37,7 +37,7 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 
 
 class Raises:
-    """Raises with a text that quotes the patient."""
+    """Raises with a text that quotes the patient, until it is repaired."""
 
     info: ClassVar[EngineInfo] = _info("raises")
 
@@ -48,6 +48,8 @@ class Raises:
         return _algorithm("raises")
 
     def analyse(self, volume: Volume) -> Findings:
+        if (Path(self.options["flags"]) / "repaired").exists():
+            return _nothing("raises")
         raise RuntimeError(f"no idea about Test^Patient with {len(volume.voxels)} slices")
 
 

@@ -88,3 +88,18 @@ def test_others_are_received_and_analysed_meanwhile(gone_through):
     running, _, datasets = gone_through
     assert job(running, "body-air").attempts == 1
     assert [d.Modality for d in datasets if d.StudyInstanceUID == job(running, "body-air").study_instance_uid].count("SEG") == 1
+
+
+def test_a_job_run_again_by_a_person_replaces_the_report_of_its_failure(gone_through):
+    running, _, datasets = gone_through
+    failure = report(datasets, running, "raises")
+    (running.directory.parent / "flags" / "repaired").touch()
+    assert running.command("retry", "--job", str(job(running, "raises").job_id)).returncode == 0
+    running.wait_settled(48)
+    with running.ledger() as ledger:
+        (made,) = [r for r in ledger.results.of_job(job(running, "raises").job_id) if r.rank == 0]
+    replacing = pydicom.dcmread(made.path)
+    assert replacing.SOPInstanceUID != failure.SOPInstanceUID
+    assert replacing.SeriesInstanceUID == failure.SeriesInstanceUID
+    series = replacing.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == failure.SOPInstanceUID
