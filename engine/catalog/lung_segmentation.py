@@ -15,6 +15,7 @@ from engine.catalog._lung_borders import AIR_HU, LungZones, find_zones
 from engine.findings import Algorithm, Code, Findings, Measurement, Outcome, Segment
 from engine.geometry.words import count
 from engine.models import load_package
+from engine.reading.rescale import BACKGROUND
 from engine.resampling import CanonicalGrid, canonical_grid, to_canonical, to_source
 from engine.sliding_window import choose_device, predict
 from engine.volume import Volume
@@ -110,7 +111,7 @@ class LungSegmentation:
         """Both lungs on the volume's own grid.
 
         Raises:
-            Refusal: not a CT, or too few, too thick or too large slices.
+            Refusal: not a CT, too few, too thick or too large slices, or no air anywhere.
         """
         require_chest_ct(volume)
         clock = _Clock()
@@ -198,6 +199,16 @@ def require_chest_ct(volume: Volume) -> None:
     if not all(low <= spacing <= high for spacing in volume.pixel_spacing_mm):
         spacing = " x ".join(f"{value:.3g}" for value in volume.pixel_spacing_mm)
         raise Refusal(f"The pixel spacing of {spacing} mm is not that of a CT of a person.")
+    if not _shows_air(volume):
+        raise Refusal(
+            f"No voxel is as dark as air, none even below {AIR_HU} HU: Rescale Intercept seems to be wrong. "
+            "Send the original images."
+        )
+
+
+def _shows_air(volume: Volume) -> bool:
+    """Whether any voxel is air; padding is none."""
+    return any(((plane > BACKGROUND["CT"]) & (plane < AIR_HU)).any() for plane in volume.voxels)
 
 
 def _draw_borders(

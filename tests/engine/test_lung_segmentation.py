@@ -11,6 +11,7 @@ from engine.catalog.lung_segmentation import DEFAULT_PACKAGE, LungSegmentation
 from engine.findings import Findings, Outcome
 from engine.models import load_package
 from engine.reading import read_series
+from engine.reading.rescale import BACKGROUND
 from engine.volume import SliceReference, Volume
 from training.evaluate import dice, volume_of
 from training.phantoms.thorax import LEFT_LUNG, RIGHT_LUNG, ThoraxPhantom, thorax
@@ -170,6 +171,13 @@ def _stretched(factor: float) -> Callable[[Volume], Volume]:
     return lambda volume: replace(volume, positions_mm=volume.positions_mm * [1, 1, factor])
 
 
+def _without_rescale(volume: Volume) -> Volume:
+    """As a sender makes it that loses Rescale Intercept -1024 but keeps the padding."""
+    voxels = np.clip(volume.voxels, -1023, None) + np.int16(1024)
+    voxels[:, 0] = BACKGROUND["CT"]
+    return replace(volume, voxels=voxels)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -178,6 +186,7 @@ def _stretched(factor: float) -> Callable[[Volume], Volume]:
         (_first(12), "cover only 44 mm"),
         (_stretched(3.0), "12.0 mm apart"),
         (lambda volume: replace(volume, pixel_spacing_mm=(0.01, 0.01)), "pixel spacing of 0.01 x 0.01 mm"),
+        (_without_rescale, "No voxel is as dark as air, none even below -320 HU"),
     ],
 )
 def test_what_the_engine_was_not_made_for_is_refused_in_words(
