@@ -82,7 +82,7 @@ def explain(
             ),
         )
         if unreadable:
-            print_table("Not DICOM instances", ("file", "reason"), unreadable)
+            print_table("Files that were left out", ("file", "reason"), unreadable)
     if not rows:
         raise typer.Exit(EXIT_NOTHING)
 
@@ -249,7 +249,8 @@ def _facts(analysis: "Analysis") -> dict[str, object]:
 
 
 def _show(series: Series, analysis: "Analysis") -> None:
-    console.print(f"Series {series.first('SeriesNumber')}, {series.first('SeriesDescription')}: {analysis.summary}")
+    name = ", ".join(filter(None, (series.first("SeriesNumber"), series.first("SeriesDescription"))))
+    console.print(f"Series {name or series.series_instance_uid}: {analysis.summary}")
     for remark in analysis.remarks:
         console.print(f"  note: {remark}")
     for problem in analysis.problems:

@@ -116,7 +116,7 @@ def test_explain_says_why_an_engine_runs_or_does_not(tmp_path, config, thorax):
     table = dicom_node("explain", tmp_path / "study", config=config)
     assert table.returncode == 0
     assert "the rule matches" in table.stdout
-    assert "Not DICOM instances" in table.stdout
+    assert "Files that were left out" in table.stdout
 
 
 def test_texts_of_a_scanner_are_no_markup(tmp_path, config):
