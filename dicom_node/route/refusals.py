@@ -84,9 +84,16 @@ def _refused_class(name: str) -> str:
     return "" if "Image Storage" in name or name == "Enhanced US Volume Storage" else name
 
 
+_YOUNGER_THAN_PYDICOM = {
+    "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.66.8": "Height Map Segmentation Storage",
+}
+"""Source: DICOM PS3.6 Table A-1."""
+
+
 @lru_cache(maxsize=512)
 def _class_name(uid: str) -> str:
-    name = UID(uid, validation_mode=pydicom_config.IGNORE).name
+    name = _YOUNGER_THAN_PYDICOM.get(uid) or UID(uid, validation_mode=pydicom_config.IGNORE).name
     return name if name != uid else f"SOP class {uid or 'absent'}"
 
 

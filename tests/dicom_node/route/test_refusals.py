@@ -23,6 +23,7 @@ def reason(series, ours: Ours | None = None) -> str:
         ("1.2.840.10008.5.1.4.1.1.7", "1 x secondary capture"),
         ("1.2.840.10008.5.1.4.1.1.7.4", "secondary capture (Multi-frame True Color"),
         ("1.2.840.10008.5.1.4.1.1.66.4", "1 x Segmentation Storage"),
+        ("1.2.840.10008.5.1.4.1.1.66.7", "1 x Label Map Segmentation Storage"),
         ("1.2.840.10008.5.1.4.1.1.88.34", "1 x Comprehensive 3D SR Storage"),
         ("1.2.840.10008.5.1.4.1.1.11.1", "1 x Grayscale Softcopy Presentation State"),
         ("1.2.840.10008.5.1.4.1.1.88.59", "1 x Key Object"),
