@@ -13,6 +13,7 @@ from dicom_node.cli.output import console, moment, print_facts, print_json, prin
 from dicom_node.errors import NodeError
 from dicom_node.ledger import Ledger, Status, Why, WhyJob
 from dicom_node.lifecycle import State
+from dicom_node.model import Delivery
 from dicom_node.node.paths import StatePaths
 
 NEEDS_A_PERSON = (State.FAILED, State.HELD)
@@ -146,8 +147,15 @@ def _show_job(told: WhyJob) -> None:
     for delivery in told.deliveries:
         status = "" if delivery.status is None else f", status {delivery.status:04X}H"
         form = f" (fallback {delivery.rank})" if delivery.rank else ""
-        words = f"{delivery.kind.value}{form} to {delivery.destination}: {delivery.state.value} after {delivery.attempts} tries"
-        console.print(f"    delivery {delivery.delivery_id}: {words}{status} {delivery.message}")
+        words = f"{delivery.kind.value}{form} to {delivery.destination}: {delivery.state.value}{_tries(delivery)}{status}"
+        console.print(f"    delivery {delivery.delivery_id}: {words}{': ' if delivery.message else ''}{delivery.message}")
+
+
+def _tries(delivery: Delivery) -> str:
+    if not delivery.attempts:
+        return ", not tried yet"
+    again = f", next try {moment(delivery.not_before)}" if delivery.state is State.QUEUED else ""
+    return f" after {delivery.attempts} {'try' if delivery.attempts == 1 else 'tries'}{again}"
 
 
 @app.command()

@@ -37,7 +37,7 @@ def test_a_refused_result_is_shown_and_delivered_when_a_person_says_so(tmp_path)
         assert json.loads(status.stdout)["deliveries"]["strict"] == {"failed": 2}
         assert "Something failed or is held" in running.command("status").stdout
         told = running.command("why", series.study_instance_uid).stdout
-        assert "SEG to strict: failed after 1 tries, status A900H" in told
+        assert "SEG to strict: failed after 1 try, status A900H" in told
         answers[0] = SUCCESS
         scp.received.clear()
         retried = running.command("retry", "--failed")
