@@ -153,7 +153,14 @@ class Courier:
             delivery.delivery_id, not_before=not_before, status=outcome.status, message=outcome.reason, now=now
         )
         say = self._log.error if outcome.alarm else self._log.warning
-        say("delivery is tried again", delivery=delivery.delivery_id, attempt=delivery.attempts, status=outcome.status)
+        say(
+            "delivery is tried again",
+            delivery=delivery.delivery_id,
+            attempt=delivery.attempts,
+            status=outcome.status,
+            unreachable=outcome.unreachable,
+            wait_s=round(not_before - now, 1),
+        )
 
     def _stored(self, delivery: Delivery, results: Sequence[Result], status: int, warning: str) -> None:
         queue, identifier, now = self._ledger.deliveries, delivery.delivery_id, self._clock()
