@@ -47,6 +47,8 @@ OPTIONAL = (
 LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 CODE = ("CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning")
 TEXT_VR = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
+GB2312_ESCAPE = "\x1b$)A"
+"""pydicom takes it that Python strips this escape sequence of ISO 2022 IR 58, which Python does not. Source: PS3.5 Annex K."""
 UTC_OFFSET = re.compile(r"[+-]\d{4}")
 
 
@@ -171,7 +173,7 @@ def _valid(value: object, vr: str, multiplicity: str) -> object:
         return None
     values = list(value) if isinstance(value, MultiValue) else [value]
     if vr in TEXT_VR:
-        return "\\".join(str(v) for v in values)
+        return "\\".join(str(v) for v in values).replace(GB2312_ESCAPE, "")
     if len(values) > 1 and multiplicity == "1":
         raise ValueError(f"{len(values)} values for one")
     for single in values:

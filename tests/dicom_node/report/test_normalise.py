@@ -5,7 +5,9 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom import config
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from dicom_node.model import ResultKind
@@ -168,3 +170,12 @@ def test_an_empty_value_is_not_the_word_none(tmp_path: Path, empty: str | None) 
     case = reported_series(tmp_path / "source", rows=32, slices=4, edit=edit)
     for result in case.report(tmp_path / "results"):
         assert b"None" not in result.path.read_bytes()
+
+
+def test_a_name_in_gb2312_by_code_extension_holds_no_escape_sequence(case: ReportedSeries) -> None:
+    """Source: PS3.5 Annex K.2, its example of a Person Name; in bytes, because pydicom writes no escape sequence."""
+    name = b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab"
+    source = ct_header(SpecificCharacterSet=["", "ISO 2022 IR 58"])
+    tag = Tag("PatientName")
+    source[tag] = RawDataElement(tag, "PN", len(name), name, 0, is_implicit_VR=False, is_little_endian=True)
+    assert str(normalise([source], None, case.context).identity.PatientName) == "Zhang^XiaoDong=张^小东"
