@@ -1,10 +1,11 @@
 """What an engine is: one class in one file of engine/catalog (or of a module that the configuration names)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from engine.findings import Algorithm, Code, Findings
+from engine.projection import ProjectionImage
 from engine.volume import Volume
 
 Progress = Callable[[str, float], None]
@@ -26,6 +27,8 @@ class EngineInfo:
         title: for tables and Series Descriptions ("lung segmentation").
         content_label: SEG Content Label, at most 16 characters of A-Z, 0-9, space and underscore.
         modalities: accepted values of Modality.
+        roles: other series of the study that the engine can use beside its own ("t1c"), all of them optional. Which series
+            takes which role is for the routing rule to say.
     """
 
     name: str
@@ -35,6 +38,7 @@ class EngineInfo:
     finding_category: Code
     finding_type: Code
     procedure_reported: Code
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Context:
     progress: Progress = lambda step, share: None
 
 
-class Engine(Protocol):
+class _Loaded(Protocol):
     """A loaded engine; it stays in memory between series (warm).
 
     The class itself carries `info` and takes a Context; loading the weights may happen in `__init__` or on the first call.
@@ -63,9 +67,40 @@ class Engine(Protocol):
     def algorithm(self) -> Algorithm:
         """Who computes: name, version, maker, digest of the weights, device."""
 
+
+class Engine(_Loaded, Protocol):
+    """An engine for stacks of slices (CT, MR)."""
+
     def analyse(self, volume: Volume) -> Findings:
         """Findings on the volume's own grid.
 
         Raises:
             Refusal: the volume is not what the engine was made for.
         """
+
+
+@runtime_checkable
+class CompanionEngine(_Loaded, Protocol):
+    """An engine for several series of a study at once: its own, and those that the rule found for its roles."""
+
+    def analyse_with(self, volume: Volume, companions: Mapping[str, Volume]) -> Findings:
+        """Findings on the grid of `volume`; companions by role, none of them sure to be there, each on its own grid.
+
+        Raises:
+            Refusal: the volume is not what the engine was made for.
+        """
+
+
+@runtime_checkable
+class ProjectionEngine(_Loaded, Protocol):
+    """An engine for projection images (CR, DX, MG ...): all those of a series."""
+
+    def analyse_images(self, images: Sequence[ProjectionImage]) -> Findings:
+        """Findings about the images as wholes.
+
+        Raises:
+            Refusal: none of the images is what the engine was made for.
+        """
+
+
+AnyEngine = Engine | CompanionEngine | ProjectionEngine

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
+from jaxtyping import Float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,14 @@ class Measurement:
     derivation: Code | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A judgement that is no number: what was judged, and the answer as a code or in words."""
+
+    name: Code
+    value: Code | str
+
+
 @dataclass(frozen=True)
 class Segment:
     """One item of a SEG and one measurement group of the SR.
@@ -51,6 +60,7 @@ class Segment:
         key: stable name within the engine ("left-lung"); tracking UIDs derive from it.
         mask: boolean [slice, row, column] on the source grid.
         measurements: without the volume: the report stage counts that from the mask.
+        evaluations: attenuation class, category ... of this segment.
         colour_rgb: recommended display colour, 0-255.
     """
 
@@ -63,6 +73,42 @@ class Segment:
     anatomic_region: Code | None = None
     colour_rgb: tuple[int, int, int] = (255, 0, 0)
     measurements: tuple[Measurement, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFinding:
+    """A claim about one projection image as a whole (CR, DX, MG): there is nothing to outline.
+
+    Attributes:
+        key: stable name within the engine and the series; tracking UIDs derive from it.
+        image: index of the image in what the engine was given.
+    """
+
+    key: str
+    label: str
+    image: int
+    category: Code
+    finding_type: Code
+    measurements: tuple[Measurement, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A heat map of what decided a claim, on a box of the source grid (Grad-CAM).
+
+    Attributes:
+        key: of the segment or image finding that it explains.
+        label: caption in words, with the method ("Grad-CAM, malignancy of nodule 1").
+        heat: 0 (nothing) to 1 (most) at each voxel of the box, on the source grid.
+        first: source (slice, row, column) of heat[0, 0, 0]; for projection images the slice is the index of the image.
+    """
+
+    key: str
+    label: str
+    heat: Float32[np.ndarray, "slices rows columns"]
+    first: tuple[int, int, int]
 
 
 class Outcome(Enum):
@@ -82,6 +128,9 @@ class Findings:
         finding_type: what the engine looks for, used where nothing is found or analysed (Lung, Nodule ...).
         reason: why nothing was analysed or found, for the physician; required unless there are findings.
         remarks: limits that hold for this result, for the physician.
+        measurements, evaluations: of the examination as a whole (number of nodules, the category of the study ...).
+        images: claims about whole projection images.
+        explanations: heat maps, sent as secondary capture.
         timings_s: seconds per step, for the log.
     """
 
@@ -92,4 +141,8 @@ class Findings:
     finding_type: Code | None = None
     reason: str = ""
     remarks: tuple[str, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    images: tuple[ImageFinding, ...] = ()
+    explanations: tuple[Explanation, ...] = ()
     timings_s: dict[str, float] = field(default_factory=dict)
