@@ -7,18 +7,19 @@ found; 78 the configuration is refused.
 import sys
 
 from dicom_node.cli.application import app
-from dicom_node.cli.commands import inspection, offline, operations, services
+from dicom_node.cli.commands import extensions, inspection, offline, operations, services
 from dicom_node.cli.output import errors
 from dicom_node.errors import ConfigurationError, NodeError
 
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h: systemd does not try again
 
-__all__ = ["app", "inspection", "main", "offline", "operations", "services"]
+__all__ = ["app", "extensions", "inspection", "main", "offline", "operations", "services"]
 
 
 def main() -> None:
     """Run the command line; errors of the node's own are one sentence, not a traceback."""
+    extensions.add_found(app)
     try:
         app()
     except ConfigurationError as error:
