@@ -4,13 +4,17 @@ configs/metadata.json      what the model is: name, version, network, grid, inte
 models/model.safetensors   the weights
 docs/README.md, LICENSE    model card and licence
 SHA256SUMS                 the hash of every other file, as `sha256sum` writes it
+
+Two forms: networks for volumes (`Metadata`, `load_package`) and classifiers of projection images (`ImageMetadata`,
+`load_image_package`). An engine with several networks keeps each in a package of its own, side by side or one within the other.
 """
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
@@ -22,6 +26,7 @@ from engine.networks.build import build_network
 METADATA_FILE = "configs/metadata.json"
 WEIGHTS_FILE = "models/model.safetensors"
 SUMS_FILE = "SHA256SUMS"
+_Form = TypeVar("_Form", bound=BaseModel)
 _REMEDY = "install the package again from its source, or train it anew"
 
 
@@ -67,6 +72,70 @@ class Metadata(BaseModel):
     labels: tuple[str, ...]
 
 
+class ImageIntensity(BaseModel):
+    """From the pixels of a projection image to the input of the network.
+
+    Attributes:
+        range: what becomes 0 and 1: the "window" of the image, or its 1st and 99th "percentiles".
+        subtract, divide: applied after that.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    range: Literal["window", "percentiles"]
+    subtract: float
+    divide: float = Field(gt=0)
+
+    def __call__(self, values: Tensor, window: tuple[float, float]) -> Tensor:
+        low, high = window
+        if self.range == "percentiles":
+            low, high = (float(bound) for bound in np.percentile(values.numpy(), (1, 99)))
+        return (((values - low) / max(high - low, 1e-6)).clamp(0, 1) - self.subtract) / self.divide
+
+
+class ImageClass(BaseModel):
+    """One answer of a classifier; the code as in PS3.3 section 8: Code Value, Coding Scheme Designator, Code Meaning."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    code: tuple[str, str, str]
+
+
+class ImageMetadata(BaseModel):
+    """The part of a projection classifier's metadata.json that decides the output.
+
+    Attributes:
+        network_def: `_target_` and arguments of a network in two dimensions, [batch, channels, rows, columns] to logits.
+        modalities: values of Modality that it was made for.
+        view_positions: values of View Position that it was made for; empty if any.
+        image_size: rows, columns of the network's input; the image is scaled into it, its aspect kept.
+        minimum_size: rows, columns below which an image shows too little.
+        maximum_aspect: of the longer to the shorter side.
+        labels: one for each logit.
+        activation: "softmax" for classes that exclude each other, "sigmoid" for findings that do not.
+        threshold: probability from which a finding counts as present ("sigmoid" only).
+        explained_layer: name of the layer whose output Grad-CAM weighs.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    version: str
+    authors: str
+    network_def: dict[str, Any]
+    modalities: tuple[str, ...] = Field(min_length=1)
+    view_positions: tuple[str, ...] = ()
+    image_size: tuple[int, int]
+    minimum_size: tuple[int, int] = (64, 64)
+    maximum_aspect: float = Field(default=2.0, ge=1)
+    intensity: ImageIntensity
+    labels: tuple[ImageClass, ...] = Field(min_length=1)
+    activation: Literal["softmax", "sigmoid"]
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    explained_layer: str
+
+
 @dataclass(frozen=True)
 class ModelPackage:
     """A package whose files are what its SHA256SUMS says.
@@ -85,13 +154,28 @@ class ModelPackage:
         Raises:
             ModelPackageError: the weights do not fit the network of metadata.json.
         """
-        network = build_network(self.metadata.network_def)
-        try:
-            _fill(network, load_file(self.path / WEIGHTS_FILE))
-        except (SafetensorError, RuntimeError, KeyError) as error:
-            raise ModelPackageError(f"{self.path / WEIGHTS_FILE} does not fit {METADATA_FILE}: {error}; {_REMEDY}") from error
-        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        return network.to(device).eval()
+        return _network(self.path, self.metadata.network_def).to(device)
+
+
+@dataclass(frozen=True)
+class ImagePackage:
+    """A package with a classifier of projection images.
+
+    Attributes:
+        weights_digest: SHA-256 of the weights file in hex.
+    """
+
+    path: Path
+    metadata: ImageMetadata
+    weights_digest: str
+
+    def network(self, device: torch.device | str = "cpu") -> nn.Module:
+        """As ModelPackage.network.
+
+        Raises:
+            ModelPackageError: the weights do not fit the network of metadata.json.
+        """
+        return _network(self.path, self.metadata.network_def).to(device)
 
 
 def load_package(path: Path) -> ModelPackage:
@@ -100,6 +184,41 @@ def load_package(path: Path) -> ModelPackage:
     Raises:
         ModelPackageError: a file is missing, changed or not listed, or the metadata is not valid.
     """
+    digest = _check_files(path)
+    return ModelPackage(path, _read_metadata(path / METADATA_FILE, Metadata), digest)
+
+
+def load_image_package(path: Path) -> ImagePackage:
+    """As load_package, for a classifier of projection images.
+
+    Raises:
+        ModelPackageError: a file is missing, changed or not listed, or the metadata is not valid.
+    """
+    digest = _check_files(path)
+    return ImagePackage(path, _read_metadata(path / METADATA_FILE, ImageMetadata), digest)
+
+
+def write_sums(path: Path) -> None:
+    """Write SHA256SUMS over every file of a package."""
+    files = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    lines = [f"{_sha256(path / name)}  {name}\n" for name in files if name != SUMS_FILE]
+    (path / SUMS_FILE).write_text("".join(lines), encoding="ascii")
+
+
+def _network(path: Path, definition: dict[str, Any]) -> nn.Module:
+    network = build_network(definition)
+    try:
+        _fill(network, load_file(path / WEIGHTS_FILE))
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        raise ModelPackageError(f"{path / WEIGHTS_FILE} does not fit {METADATA_FILE}: {error}; {_REMEDY}") from error
+    dimensions = max(tensor.ndim for tensor in network.parameters()) - 2
+    order = torch.channels_last_3d if dimensions == 3 else torch.channels_last
+    network.to(memory_format=order)  # type: ignore[call-overload]
+    return network.eval()
+
+
+def _check_files(path: Path) -> str:
+    """Compare every file with SHA256SUMS; the digest of the weights."""
     sums = _read_sums(path)
     present = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()} - {SUMS_FILE}
     for name in sorted(present - sums.keys()):
@@ -109,14 +228,7 @@ def load_package(path: Path) -> ModelPackage:
             raise ModelPackageError(f"{path / SUMS_FILE} does not list {name}; {_REMEDY}")
     for name, expected in sums.items():
         _require_same(path / name, expected)
-    return ModelPackage(path, _read_metadata(path / METADATA_FILE), sums[WEIGHTS_FILE])
-
-
-def write_sums(path: Path) -> None:
-    """Write SHA256SUMS over every file of a package."""
-    files = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-    lines = [f"{_sha256(path / name)}  {name}\n" for name in files if name != SUMS_FILE]
-    (path / SUMS_FILE).write_text("".join(lines), encoding="ascii")
+    return sums[WEIGHTS_FILE]
 
 
 def _read_sums(path: Path) -> dict[str, str]:
@@ -142,9 +254,9 @@ def _require_same(file: Path, expected: str) -> None:
         )
 
 
-def _read_metadata(file: Path) -> Metadata:
+def _read_metadata(file: Path, form: type[_Form]) -> _Form:
     try:
-        return Metadata.model_validate_json(file.read_bytes())
+        return form.model_validate_json(file.read_bytes())
     except ValidationError as error:
         raise ModelPackageError(f"{file} is not valid: {error}; {_REMEDY}") from error
 

@@ -5,6 +5,7 @@ as wide as that neighbourhood and lie on multiples of the network's stride, so t
 normalisation looks at the whole window and must not be tiled this way.
 """
 
+import math
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -39,7 +40,7 @@ def choose_device(wish: str) -> torch.device:
 
 def predict(
     network: nn.Module,
-    image: Float32[Tensor, "slices rows columns"],
+    image: Float32[Tensor, "*channels slices rows columns"],
     *,
     outside: float,
     context: int,
@@ -52,16 +53,17 @@ def predict(
 
     Args:
         network: in evaluation mode; moved to the device.
-        image: normalised.
+        image: normalised; [slices, rows, columns], or with the channels of the network in front.
         outside: value beyond the volume (air).
         context: voxels from a voxel to the farthest one that decides its output.
         device: where to try first.
         voxels_per_pass: limit of one pass, halo included; None for what the device usually holds.
     """
-    shape = image.shape
+    shape = image.shape[-3:]
     padding = [amount for size in reversed(shape) for amount in (0, -size % STRIDE)]
-    padded = functional.pad(image[None, None], padding, value=outside).contiguous(memory_format=torch.channels_last_3d)
-    limit = voxels_per_pass or (padded.numel() if device.type == "cuda" else CPU_VOXELS_PER_PASS)
+    batch = image.reshape(1, -1, *shape)
+    padded = functional.pad(batch, padding, value=outside).contiguous(memory_format=torch.channels_last_3d)
+    limit = voxels_per_pass or (math.prod(padded.shape[2:]) if device.type == "cuda" else CPU_VOXELS_PER_PASS)
     tile = _tile_shape(padded.shape[2:], context, limit)
     logits, words = _predict_or_shrink(network, padded, tile, context, device)
     return Prediction(logits[:, : shape[0], : shape[1], : shape[2]], words)
@@ -69,7 +71,7 @@ def predict(
 
 def _predict_or_shrink(
     network: nn.Module,
-    padded: Float[Tensor, "1 1 slices rows columns"],
+    padded: Float[Tensor, "1 channels slices rows columns"],
     tile: tuple[int, ...],
     context: int,
     device: torch.device,
@@ -90,7 +92,7 @@ def _predict_or_shrink(
 
 def _predict_tiles(
     network: nn.Module,
-    padded: Float[Tensor, "1 1 slices rows columns"],
+    padded: Float[Tensor, "1 channels slices rows columns"],
     tile: tuple[int, ...],
     context: int,
     device: torch.device,
@@ -114,7 +116,7 @@ def _predict_tiles(
 
 
 def _forward(
-    network: nn.Module, window: Float[Tensor, "1 1 slices rows columns"], device: torch.device
+    network: nn.Module, window: Float[Tensor, "1 channels slices rows columns"], device: torch.device
 ) -> Float32[Tensor, "classes slices rows columns"]:
     moved = window.to(device).contiguous(memory_format=torch.channels_last_3d)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=_multiplies_bf16(device)):

@@ -26,5 +26,30 @@ METADATA: dict[str, Any] = {
     "context_voxels": 16,
     "labels": ["background", "lung"],
 }
+IMAGE_NETWORK: dict[str, Any] = {
+    "_target_": "monai.networks.nets.ResNet",
+    "block": "basic",
+    "layers": [1, 1, 1, 1],
+    "block_inplanes": [4, 4, 8, 8],
+    "spatial_dims": 2,
+    "n_input_channels": 1,
+    "num_classes": 2,
+}
+IMAGE_METADATA: dict[str, Any] = {
+    "name": "tiny classifier",
+    "version": "1.0.0",
+    "authors": "tests",
+    "network_def": IMAGE_NETWORK,
+    "modalities": ["DX", "CR"],
+    "view_positions": ["PA"],
+    "image_size": [64, 64],
+    "intensity": {"range": "window", "subtract": 0.5, "divide": 0.25},
+    "labels": [
+        {"name": "no opacity", "code": ["125112009", "SCT", "Within normal limits"]},
+        {"name": "opacity", "code": ["112001", "DCM", "Opacity"]},
+    ],
+    "activation": "softmax",
+    "explained_layer": "layer4",
+}
 REACH = 24
 """Voxels from a voxel to the farthest that decides its output: two kernels at strides 1, 2, 4 down, at 1, 2 up; 20."""

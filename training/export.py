@@ -10,7 +10,18 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from engine.models import METADATA_FILE, WEIGHTS_FILE, Metadata, ModelPackage, load_package, own_tensors, write_sums
+from engine.models import (
+    METADATA_FILE,
+    WEIGHTS_FILE,
+    ImageMetadata,
+    ImagePackage,
+    Metadata,
+    ModelPackage,
+    load_image_package,
+    load_package,
+    own_tensors,
+    write_sums,
+)
 
 LICENSE = Path(__file__).parent.parent / "LICENSE"
 
@@ -25,6 +36,22 @@ def write_package(folder: Path, network: nn.Module, metadata: Mapping[str, Any],
         card: docs/README.md.
     """
     Metadata.model_validate(metadata)
+    _write_files(folder, network, metadata, card)
+    package = load_package(folder)
+    package.network()
+    return package
+
+
+def write_image_package(folder: Path, network: nn.Module, metadata: Mapping[str, Any], card: str) -> ImagePackage:
+    """As write_package, for a classifier of projection images: metadata as engine.models.ImageMetadata."""
+    ImageMetadata.model_validate(metadata)
+    _write_files(folder, network, metadata, card)
+    package = load_image_package(folder)
+    package.network()
+    return package
+
+
+def _write_files(folder: Path, network: nn.Module, metadata: Mapping[str, Any], card: str) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     for part in ("configs", "models", "docs"):
@@ -36,9 +63,6 @@ def write_package(folder: Path, network: nn.Module, metadata: Mapping[str, Any],
     (folder / "docs" / "README.md").write_text(card, encoding="utf-8")
     shutil.copyfile(LICENSE, folder / "LICENSE")
     write_sums(folder)
-    package = load_package(folder)
-    package.network()
-    return package
 
 
 _VERSIONS = {"monai": "monai", "pytorch": "torch", "numpy": "numpy"}

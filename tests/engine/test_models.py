@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.models import ModelPackageError, load_package, own_tensors, write_sums
+from engine.models import ImageIntensity, ModelPackageError, load_image_package, load_package, own_tensors, write_sums
 from engine.networks.build import build_network
-from tests.tiny_network import METADATA, NETWORK
-from training.export import write_package
+from tests.tiny_network import IMAGE_METADATA, IMAGE_NETWORK, METADATA, NETWORK
+from training.export import write_image_package, write_package
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,53 @@ def test_metadata_that_is_not_valid_is_refused(package: Path) -> None:
     _rewrite(package, orientation="RAS")
     with pytest.raises(ModelPackageError, match=r"(?s)metadata\.json is not valid.*orientation"):
         load_package(package)
+
+
+def test_a_projection_package_gives_a_network_in_two_dimensions(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    written = build_network(IMAGE_NETWORK).eval()
+    package = write_image_package(tmp_path / "tiny", written, IMAGE_METADATA, "A card.\n")
+    read = load_image_package(package.path)
+    image = torch.randn(1, 1, 64, 64)
+    assert read.metadata.labels[1].name == "opacity"
+    with torch.inference_mode():
+        assert torch.allclose(read.network()(image), written(image), atol=0.01)
+
+
+def test_a_projection_package_is_no_package_for_volumes(tmp_path: Path) -> None:
+    path = write_image_package(tmp_path / "tiny", build_network(IMAGE_NETWORK), IMAGE_METADATA, "A card.\n").path
+    with pytest.raises(ModelPackageError, match=r"(?s)metadata\.json is not valid.*spacing_mm"):
+        load_package(path)
+
+
+def test_a_package_within_a_package_is_checked_by_both(package: Path) -> None:
+    shutil.copytree(package, package / "second")
+    with pytest.raises(ModelPackageError, match="not listed"):
+        load_package(package)
+    write_sums(package)
+    assert load_package(package).metadata == load_package(package / "second").metadata
+    (package / "second" / "LICENSE").write_text("changed")
+    for path in (package, package / "second"):
+        with pytest.raises(ModelPackageError, match="LICENSE was changed"):
+            load_package(path)
+
+
+@pytest.mark.parametrize("window", [(100.0, 300.0), (0.0, 0.0)])
+def test_the_window_of_an_image_becomes_0_to_1(window: tuple[float, float]) -> None:
+    intensity = ImageIntensity(range="window", subtract=0.0, divide=1.0)
+    pixels = torch.tensor([[0.0, 100.0], [200.0, 900.0]])
+    found = intensity(pixels, window)
+    assert found.min() == 0
+    assert found.max() == 1
+    if window[1] > window[0]:
+        assert found.tolist() == [[0.0, 0.0], [0.5, 1.0]]
+
+
+def test_percentiles_take_no_notice_of_the_window_and_of_a_bright_marker() -> None:
+    intensity = ImageIntensity(range="percentiles", subtract=0.0, divide=1.0)
+    pixels = torch.arange(10_000.0).view(100, 100)
+    pixels[0, :20] = 1e6
+    assert float(intensity(pixels, (0.0, 1.0))[50, 0]) == pytest.approx(0.5, abs=0.02)
 
 
 def _rewrite(package: Path, **changes: object) -> None:

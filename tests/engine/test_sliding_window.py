@@ -46,3 +46,13 @@ def test_the_gpu_agrees_with_the_processor(network: torch.nn.Module) -> None:
         predict(network, image, outside=0.0, context=REACH, device=torch.device(name)).logits for name in ("cpu", "cuda")
     )
     assert torch.allclose(on_cpu, on_gpu, atol=0.1)
+
+
+def test_channels_go_into_the_network_together() -> None:
+    torch.manual_seed(2)
+    network = build_network({**NETWORK, "in_channels": 2}).eval()
+    image = torch.randn(2, 40, 33, 20)
+    found = predict(network, image, outside=0.0, context=REACH, device=torch.device("cpu"))
+    swapped = predict(network, image.flip(0), outside=0.0, context=REACH, device=torch.device("cpu"))
+    assert found.logits.shape == (2, 40, 33, 20)
+    assert not torch.allclose(found.logits, swapped.logits, atol=0.02)
