@@ -37,7 +37,8 @@ def train(
         _refuse(_missing(error))
     except TrainingError as error:
         _refuse(str(error))
-    typer.echo(f"{package.path}: weights {package.weights_digest}")
+    if package is not None:
+        typer.echo(f"{package.path}: weights {package.weights_digest}")
 
 
 def export(

@@ -1,18 +1,25 @@
-"""Fit a segmentation network: cross entropy + Dice, AdamW, one cycle of the learning rate, resumable at any kill."""
+"""Fit a network: the loop that every recipe shares, resumable at any kill."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn import functional
 
-Batch = tuple[Tensor, Tensor]
+from training import checkpoint as checkpoints
+from training.distributed import current_group
+from training.learner import Batch, Learner, Validate
+from training.losses import Loss, LossChoice, make_loss
+from training.optimisers import OptimiserChoice
+from training.plan import Plan
+from training.rates import RateChoice
+from training.watching import Watch, Watched, in_silence, print_lines
+
 Sample = Callable[[torch.Generator], Batch]
-"""Draws one batch: images [batch, channel, slice, row, column] and labels [batch, slice, row, column]."""
+"""Draws one batch: images [batch, channel, ...] and labels [batch, ...]."""
+_SEED_STEP = 1_000_003
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,80 +41,77 @@ class Schedule:
     checkpoint_steps: int = 50
     bfloat16: bool = True
 
+    def plan(self) -> Plan:
+        return Plan(
+            steps=self.steps,
+            seed=self.seed,
+            optimiser=OptimiserChoice(rate=self.peak_rate, weight_decay=self.weight_decay),
+            rates=RateChoice(warm_up_share=self.warm_up_share),
+            gradient_limit=self.gradient_limit,
+            checkpoint_steps=self.checkpoint_steps,
+            precision="bfloat16" if self.bfloat16 else "float32",
+        )
 
-def segmentation_loss(logits: Float[Tensor, "batch classes *grid"], labels: Int64[Tensor, "batch *grid"]) -> Tensor:
+
+def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross entropy plus one minus the soft Dice of each foreground class over the batch."""
-    probabilities = logits.softmax(1)
-    truth = functional.one_hot(labels, logits.shape[1]).movedim(-1, 1).to(probabilities.dtype)
-    axes = [0, *range(2, logits.ndim)]
-    overlap = (probabilities * truth).sum(axes)
-    total = (probabilities + truth).sum(axes)
-    dice = (2 * overlap + 1) / (total + 1)
-    return functional.cross_entropy(logits, labels) + 1 - dice[1:].mean()
+    return make_loss(LossChoice())(logits, labels)
 
 
-def fit(network: nn.Module, sample: Sample, schedule: Schedule, checkpoint: Path) -> nn.Module:
+def fit(
+    network: nn.Module,
+    sample: Sample,
+    plan: Plan | Schedule,
+    checkpoint: Path,
+    *,
+    loss: Loss | None = None,
+    validate: Validate | None = None,
+    watch: Watch = print_lines,
+) -> nn.Module:
     """Train in place and return the network; continues from the checkpoint file where there is one.
 
-    Each step draws its batch from a generator seeded with the schedule's seed and the step's number: a resumed run sees the
-    batches an uninterrupted one would have seen. The caller seeds the network's own initial weights.
+    Each batch comes from a generator seeded with the plan's seed and the batch's number: a resumed run sees the batches an
+    uninterrupted one would have seen, and two processes see together what one sees with `accumulate` doubled. The caller seeds
+    the network's own initial weights.
+
+    Args:
+        network: on the device to train on.
+        sample: draws one batch from a generator.
+        plan: every choice.
+        checkpoint: file of the state.
+        loss: instead of the plan's.
+        validate: scores the network, every `validation_steps` of the plan; the best weights are the result.
+        watch: is told of each step.
+
+    Raises:
+        TrainingError: the checkpoint was begun with other settings, or the loss is no number.
     """
-    optimiser = torch.optim.AdamW(network.parameters(), schedule.peak_rate, weight_decay=schedule.weight_decay)
-    rates = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, schedule.peak_rate, total_steps=schedule.steps, pct_start=schedule.warm_up_share
-    )
-    first = _restore(checkpoint, network, optimiser, rates)
-    network.train()
-    started, running_loss = time.monotonic(), 0.0
-    for step in range(first, schedule.steps):
-        images, labels = sample(torch.Generator().manual_seed(schedule.seed * 1_000_003 + step))
-        loss = _learn(network, images, labels, optimiser, schedule)
-        rates.step()
-        running_loss += (loss - running_loss) / min(step - first + 1, 20)
-        if (step + 1) % schedule.checkpoint_steps == 0 or step + 1 == schedule.steps:
-            _save(checkpoint, network, optimiser, rates, step + 1)
-            _report(step + 1, first, schedule.steps, time.monotonic() - started, running_loss)
-    return network.eval()
+    plan = plan.plan() if isinstance(plan, Schedule) else plan
+    learner = Learner(network, plan, loss or make_loss(plan.loss))
+    first = checkpoints.restore(checkpoint, learner, plan)
+    watch = watch if current_group().leads else in_silence
+    started, mean_loss = time.monotonic(), 0.0
+    for step in range(first, plan.steps):
+        if learner.best.exhausted:
+            break
+        rate, found = learner.rate, learner.learn(_batches(sample, plan, step), step)
+        mean_loss += (found - mean_loss) / min(step - first + 1, 20)
+        looks = validate is not None and plan.validation_steps and _due(step, plan.validation_steps, plan.steps)
+        score = learner.validate(validate, step + 1) if looks and validate else None
+        saves = _due(step, plan.checkpoint_steps, plan.steps) or learner.best.exhausted
+        if saves:
+            checkpoints.save(checkpoint, learner, plan, step + 1)
+        watch(Watched(step + 1, plan.steps, first, time.monotonic() - started, mean_loss, rate, score, saves))
+    return learner.finish()
 
 
-def _learn(network: nn.Module, images: Tensor, labels: Tensor, optimiser: torch.optim.Optimizer, schedule: Schedule) -> float:
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=schedule.bfloat16):
-        logits = network(images)
-    loss = segmentation_loss(logits.float(), labels)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(network.parameters(), schedule.gradient_limit)
-    optimiser.step()
-    return float(loss.detach())
+def _due(step: int, every: int, steps: int) -> bool:
+    return (step + 1) % every == 0 or step + 1 == steps
 
 
-def _save(
-    checkpoint: Path,
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    rates: torch.optim.lr_scheduler.LRScheduler,
-    step: int,
-) -> None:
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "rates": rates.state_dict(), "step": step}
-    part = checkpoint.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(checkpoint)
-
-
-def _restore(
-    checkpoint: Path, network: nn.Module, optimiser: torch.optim.Optimizer, rates: torch.optim.lr_scheduler.LRScheduler
-) -> int:
-    """Load the state where there is one; the number of steps already done."""
-    if not checkpoint.exists():
-        return 0
-    state = torch.load(checkpoint, weights_only=True)
-    network.load_state_dict(state["network"])
-    optimiser.load_state_dict(state["optimiser"])
-    rates.load_state_dict(state["rates"])
-    return int(state["step"])
-
-
-def _report(step: int, first: int, steps: int, elapsed_s: float, loss: float) -> None:
-    left_min = elapsed_s / (step - first) * (steps - step) / 60
-    print(f"step {step}/{steps}, loss {loss:.3f}, about {left_min:.1f} min left", flush=True)
+def _batches(sample: Sample, plan: Plan, step: int) -> Iterator[Batch]:
+    """This process's share of the batches of a step."""
+    group = current_group()
+    for turn in range(plan.accumulate):
+        number = (step * plan.accumulate + turn) * group.size + group.rank
+        yield sample(torch.Generator().manual_seed(plan.seed * _SEED_STEP + number))
