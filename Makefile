@@ -67,8 +67,8 @@ format: $(TEST_STAMP) ## put the code into its format
 	$(BIN)/ruff format .
 
 .PHONY: pytest
-pytest: $(TEST_STAMP) ## the tests alone: [PYTEST_ARGS=…]
-	@$(BIN)/pytest -m "not slow" $(PYTEST_ARGS) || { code=$$?; [ $$code -ne 5 ] || echo "pytest found no test: that cannot be right" >&2; exit $$code; }
+pytest: $(TEST_STAMP) ## the tests alone, one process for each core: [PYTEST_ARGS=…]
+	@$(BIN)/pytest -m "not slow" -n $$(nproc) --dist worksteal $(PYTEST_ARGS) || { code=$$?; [ $$code -ne 5 ] || echo "pytest found no test: that cannot be right" >&2; exit $$code; }
 
 .PHONY: conformance
 conformance: packages $(TEST_STAMP) ## the long tests: every judge on every variant, kill -9 at random, viewers
