@@ -18,6 +18,19 @@ class SliceReference:
     frame_number: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PatientFacts:
+    """What a risk model may ask of the patient; never logged.
+
+    Attributes:
+        age_years: at the study; None where the header does not say.
+        sex: "F", "M", or empty where the header does not say.
+    """
+
+    age_years: float | None = None
+    sex: str = ""
+
+
 @dataclass(frozen=True)
 class Volume:
     """Voxels of one series, slices in ascending order along the normal cross(row direction, column direction).
@@ -36,6 +49,7 @@ class Volume:
         padded: true where the source held its padding value; None if nowhere.
         remarks: what a reader of a result must know of the geometry ("gantry tilt 12.0 degrees"), in words.
         value_scale: physical value (Bq/ml ...) = voxel * value_scale; 1 for CT and wherever the values fit int16 as they are.
+        patient: age and sex, where the header says; None where nobody asked it.
     """
 
     voxels: Int16[np.ndarray, "slices rows columns"]
@@ -49,6 +63,7 @@ class Volume:
     padded: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
     value_scale: float = 1.0
+    patient: PatientFacts | None = None
 
     @property
     def normal(self) -> Float64[np.ndarray, "3"]:

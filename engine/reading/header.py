@@ -12,6 +12,8 @@ from pydicom.dataset import Dataset
 from engine.api import Refusal
 from engine.geometry import SlicePlane
 from engine.reading.elements import integer, number, numbers, quiet, refusing, text, values
+from engine.reading.patient import KEYWORDS, patient_of
+from engine.volume import PatientFacts
 
 MODALITIES = {
     uids.CTImageStorage: "CT",
@@ -34,6 +36,7 @@ HEADER_KEYWORDS = (
     *("SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"),
     *("PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *KEYWORDS,
 )
 
 
@@ -81,6 +84,7 @@ class FrameHeader:
     padding: tuple[int, int] | None
     slice_thickness_mm: float | None
     lossy: bool
+    patient: PatientFacts
 
 
 def planes_of(dataset: Dataset) -> tuple[SlicePlane, ...]:
@@ -193,6 +197,7 @@ def _frame(
         padding=_padding(instance, pixel_format),
         slice_thickness_mm=number(_group(places, "PixelMeasuresSequence", "SliceThickness"), "SliceThickness"),
         lossy=text(instance, "LossyImageCompression") == "01",
+        patient=patient_of(instance),
     )
 
 
