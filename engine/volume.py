@@ -31,6 +31,23 @@ class PatientFacts:
     sex: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SequenceFacts:
+    """How an MR series was weighted, as far as its header says.
+
+    Attributes:
+        echo_time_ms, repetition_time_ms, inversion_time_ms: None where the header does not say.
+        contrast_agent: a contrast agent is named.
+        words: technical words of descriptions and names ("FLAIR", "T2", "DWI"), in capitals; nothing else of them.
+    """
+
+    echo_time_ms: float | None = None
+    repetition_time_ms: float | None = None
+    inversion_time_ms: float | None = None
+    contrast_agent: bool = False
+    words: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Volume:
     """Voxels of one series, slices in ascending order along the normal cross(row direction, column direction).
@@ -50,6 +67,7 @@ class Volume:
         remarks: what a reader of a result must know of the geometry ("gantry tilt 12.0 degrees"), in words.
         value_scale: physical value (Bq/ml ...) = voxel * value_scale; 1 for CT and wherever the values fit int16 as they are.
         patient: age and sex, where the header says; None where nobody asked it.
+        sequence: how an MR series was weighted; None for other modalities and where nobody asked the header.
     """
 
     voxels: Int16[np.ndarray, "slices rows columns"]
@@ -64,6 +82,7 @@ class Volume:
     remarks: tuple[str, ...] = ()
     value_scale: float = 1.0
     patient: PatientFacts | None = None
+    sequence: SequenceFacts | None = None
 
     @property
     def normal(self) -> Float64[np.ndarray, "3"]:

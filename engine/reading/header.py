@@ -13,7 +13,9 @@ from engine.api import Refusal
 from engine.geometry import SlicePlane
 from engine.reading.elements import integer, number, numbers, quiet, refusing, text, values
 from engine.reading.patient import KEYWORDS, patient_of
-from engine.volume import PatientFacts
+from engine.reading.sequence import KEYWORDS as SEQUENCE_KEYWORDS
+from engine.reading.sequence import sequence_of
+from engine.volume import PatientFacts, SequenceFacts
 
 MODALITIES = {
     uids.CTImageStorage: "CT",
@@ -37,6 +39,7 @@ HEADER_KEYWORDS = (
     *("PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *KEYWORDS,
+    *SEQUENCE_KEYWORDS,
 )
 
 
@@ -85,6 +88,7 @@ class FrameHeader:
     slice_thickness_mm: float | None
     lossy: bool
     patient: PatientFacts
+    sequence: SequenceFacts | None
 
 
 def planes_of(dataset: Dataset) -> tuple[SlicePlane, ...]:
@@ -198,6 +202,7 @@ def _frame(
         slice_thickness_mm=number(_group(places, "PixelMeasuresSequence", "SliceThickness"), "SliceThickness"),
         lossy=text(instance, "LossyImageCompression") == "01",
         patient=patient_of(instance),
+        sequence=sequence_of(places) if modality == "MR" else None,
     )
 
 

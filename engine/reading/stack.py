@@ -98,6 +98,7 @@ def _read(sources: Sequence[_Source]) -> Volume:
         remarks=(*remarks, *report.remarks, *_pixel_remarks(kept, scale)),
         value_scale=1 / scale.factor,
         patient=kept[0].frame.patient,
+        sequence=kept[0].frame.sequence,
     )
 
 
