@@ -1,12 +1,19 @@
 """Between a series' own grid and a regular patient-aligned one, for stacks of any orientation, tilt and spacing.
 
 The canonical grid has the orientation "SPL": slice index to the head, row index posterior, column index to the patient's left.
-Both ways go over a coarse grid in the source's orientation (pixels binned to about the canonical spacing): binning keeps noise
-from aliasing, and the points between the two orientations stay few.
+Two ways of sampling:
+
+"mean": both ways go over a coarse grid in the source's orientation (pixels binned to about the canonical spacing): binning
+keeps noise from aliasing, and the points between the two orientations stay few.
+"linear": trilinear between the source's own voxels, as MONAI's Spacing does it.
+
+Where the stack's axes are those of the patient, each axis is interpolated by itself. No volume of floating-point numbers is
+ever made at the source's resolution. Everything runs on the device of its result.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,12 +21,16 @@ from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 from torch.nn import functional
 
+from engine.interpolation import Taps, interpolate, taps
 from engine.volume import Volume
 
+Sampling = Literal["mean", "linear"]
 CHUNK_POINTS = 2_000_000
 """Points sampled at once; bounds the memory for coordinates."""
-SLAB_BYTES = 64_000_000
-"""Size of one slab of a field on the source grid."""
+SLAB_BYTES = 16_000_000
+"""Size of one slab of a field on the source grid; small enough that the allocator keeps its pages."""
+PARALLEL = 1e-5
+"""Sine of the angle up to which an axis of the stack counts as one of the patient's: less than 0.01 mm over its length."""
 _AXES = (2, 1, 0)
 """Canonical index axis to LPS axis: slices run along z, rows along y, columns along x."""
 
@@ -61,46 +72,146 @@ class _Coarse:
     steps_mm: tuple[float, float]
 
 
-def canonical_grid(volume: Volume, spacing_mm: tuple[float, float, float]) -> CanonicalGrid:
-    """The canonical grid within the box of the volume's voxel centres, less than a voxel short of it and centred in it."""
+def canonical_grid(
+    volume: Volume, spacing_mm: tuple[float, float, float], *, anchor: Literal["centre", "corner"] = "centre"
+) -> CanonicalGrid:
+    """The canonical grid of a volume.
+
+    Args:
+        volume: the source.
+        spacing_mm: (slice, row, column).
+        anchor: "centre": within the box of the volume's voxel centres, less than a voxel short of it and centred in it.
+            "corner": as MONAI's Spacing after Orientation to RAS, from the corner at the feet, back and left, to the nearest
+            number of voxels.
+    """
     corners = _corners(volume)
     low, high = corners.min(axis=0), corners.max(axis=0)
-    counts = [int((high[axis] - low[axis]) / step + 1e-6) + 1 for axis, step in zip(_AXES, spacing_mm, strict=True)]
+    shorter = 1e-6 if anchor == "centre" else 0.5
+    counts = [int((high[axis] - low[axis]) / step + shorter) + 1 for axis, step in zip(_AXES, spacing_mm, strict=True)]
     extent = np.array([(count - 1) * step for count, step in zip(counts, spacing_mm, strict=True)])[list(_AXES)]
-    x, y, z = (low + high - extent) / 2
+    x, y, z = (low + high - extent) / 2 if anchor == "centre" else (*(high - extent)[:2], low[2])
     return CanonicalGrid((float(x), float(y), float(z)), spacing_mm, (counts[0], counts[1], counts[2]))
 
 
-def to_canonical(volume: Volume, grid: CanonicalGrid, outside: float) -> Float32[Tensor, "slices rows columns"]:
-    """The volume's values on the canonical grid, averaged over what a canonical voxel holds; `outside` beyond the source."""
-    coarse = _coarse(volume, grid.spacing_mm, bin_slices=True)
-    binned = _bin(volume, coarse.bins)
-    result = torch.empty(grid.shape)
-    rows_per_chunk = max(1, CHUNK_POINTS // (grid.shape[1] * grid.shape[2]))
-    for start in range(0, grid.shape[0], rows_per_chunk):
-        stop = min(grid.shape[0], start + rows_per_chunk)
+def to_canonical(
+    volume: Volume,
+    grid: CanonicalGrid,
+    outside: float,
+    *,
+    sampling: Sampling = "mean",
+    device: torch.device | str = "cpu",
+) -> Float32[Tensor, "slices rows columns"]:
+    """The volume's values on the canonical grid; `outside` beyond the source.
+
+    With "mean" sampling they are averaged over what a canonical voxel holds.
+    """
+    coarse = _coarse(volume, grid.spacing_mm if sampling == "mean" else volume.spacing_mm, bin_slices=True)
+    axes = _parallel_axes(volume)
+    if axes is not None:
+        return _to_canonical_by_axes(volume, grid, coarse, axes, outside, torch.device(device))
+    result = torch.empty(grid.shape, device=device)
+    for start, stop in _ranges(grid.shape[0], CHUNK_POINTS // (grid.shape[1] * grid.shape[2])):
         indices = _source_indices(_points(grid, start, stop), volume, coarse)
-        result[start:stop] = _sample((binned - outside)[None], indices, beyond="zeros")[0] + outside
+        first = int(np.clip(np.floor(indices[..., 0].min()), 0, coarse.shape[0] - 1))
+        last = int(np.clip(np.ceil(indices[..., 0].max()), first, coarse.shape[0] - 1))
+        binned = _bin(volume, coarse.bins, first, last + 1, torch.device(device))
+        result[start:stop] = _sample((binned - outside)[None], indices - [first, 0, 0], beyond="zeros")[0] + outside
     return result
 
 
 def to_source(
-    field: Float[Tensor, "channels slices rows columns"], grid: CanonicalGrid, volume: Volume
+    field: Float[Tensor, "channels slices rows columns"],
+    grid: CanonicalGrid,
+    volume: Volume,
+    *,
+    sampling: Sampling = "mean",
 ) -> Iterator[tuple[slice, Float32[Tensor, "channels slab rows columns"]]]:
     """A field on the canonical grid brought to the source's grid, slab by slab: ranges of source slices and their values.
 
     Beyond the canonical grid its outermost values hold. The memory is that of one slab, however large the source.
     """
-    coarse = _coarse(volume, grid.spacing_mm, bin_slices=False)
+    coarse = _coarse(volume, grid.spacing_mm if sampling == "mean" else volume.spacing_mm, bin_slices=False)
     slices, rows, columns = volume.voxels.shape
-    bytes_per_slice = 4 * len(field) * rows * columns
-    count = max(1, SLAB_BYTES // bytes_per_slice)
-    for start in range(0, slices, count):
-        stop = min(slices, start + count)
-        values = _sample(field.float(), _canonical_indices(volume, coarse, grid, start, stop), beyond="border")
-        padded = (coarse.shape[1] * coarse.bins[1], coarse.shape[2] * coarse.bins[2])
-        fine = functional.interpolate(values.transpose(0, 1), size=padded, mode="bilinear", align_corners=False)
-        yield slice(start, stop), fine[:, :, :rows, :columns].transpose(0, 1)
+    padded = (coarse.shape[1] * coarse.bins[1], coarse.shape[2] * coarse.bins[2])
+    axes = _parallel_axes(volume)
+    lines = None if axes is None else _canonical_taps(volume, coarse, grid, axes, field.device)
+    for start, stop in _ranges(slices, SLAB_BYTES // (4 * len(field) * rows * columns)):
+        if axes is not None and lines is not None:
+            values = _slab_by_axes(field, axes, lines, slice(start, stop))
+        else:
+            values = _sample(field.float(), _canonical_indices(volume, coarse, grid, start, stop), beyond="border")
+        if coarse.bins[1:] != (1, 1):
+            fine = functional.interpolate(values.transpose(0, 1), size=padded, mode="bilinear", align_corners=False)
+            values = fine[:, :, :rows, :columns].transpose(0, 1)
+        yield slice(start, stop), values
+
+
+def _ranges(count: int, size: int) -> Iterator[tuple[int, int]]:
+    """0 to count in pieces of the size, of one at least."""
+    size = max(1, size)
+    return ((start, min(count, start + size)) for start in range(0, count, size))
+
+
+def _parallel_axes(volume: Volume) -> tuple[int, int, int] | None:
+    """The canonical axis along which each axis of the stack runs; None if it is oblique or sheared."""
+    directions = np.stack([volume.normal, volume.column_direction, volume.row_direction])
+    main = np.abs(directions).argmax(axis=1)
+    rest = np.abs(directions)
+    rest[np.arange(3), main] = 0
+    across = volume.positions_mm - volume.along_normal_mm[:, None] * volume.normal
+    if rest.max() > PARALLEL or np.ptp(across, axis=0).max() > 1e-3:
+        return None
+    slices, rows, columns = (2 - int(axis) for axis in main)
+    return slices, rows, columns
+
+
+def _to_canonical_by_axes(
+    volume: Volume, grid: CanonicalGrid, coarse: _Coarse, axes: tuple[int, int, int], outside: float, device: torch.device
+) -> Float32[Tensor, "slices rows columns"]:
+    lines = [
+        taps(_source_indices(_line(grid, axis), volume, coarse)[:, index], coarse.shape[index], "zeros", device)
+        for index, axis in enumerate(axes)
+    ]
+    planes = torch.empty((coarse.shape[0], len(lines[1].low), len(lines[2].low)), device=device)
+    for first, stop in _ranges(coarse.shape[0], SLAB_BYTES // (4 * coarse.shape[1] * coarse.shape[2])):
+        block = _bin(volume, coarse.bins, first, stop, device).sub_(outside)
+        planes[first:stop] = interpolate(interpolate(block, 1, lines[1]), 2, lines[2])
+    values = torch.empty(tuple(len(line.low) for line in lines), device=device)
+    for first, stop in _ranges(len(values), SLAB_BYTES // (4 * planes[0].numel())):
+        values[first:stop] = interpolate(planes, 0, lines[0].of(slice(first, stop)))
+    return values.add_(outside).permute(*(axes.index(axis) for axis in range(3))).contiguous()
+
+
+def _slab_by_axes(
+    field: Float[Tensor, "channels slices rows columns"],
+    axes: tuple[int, int, int],
+    lines: tuple[Taps, Taps, Taps],
+    part: slice,
+) -> Float32[Tensor, "channels slab rows columns"]:
+    turned = field.permute(0, *(axis + 1 for axis in axes))
+    values = interpolate(turned, 1, lines[0].of(part)).float()
+    return interpolate(interpolate(values, 3, lines[2]), 2, lines[1])
+
+
+def _canonical_taps(
+    volume: Volume, coarse: _Coarse, grid: CanonicalGrid, axes: tuple[int, int, int], device: torch.device
+) -> tuple[Taps, Taps, Taps]:
+    """For each axis of the coarse grid where its pixels lie along its canonical axis."""
+    down = np.arange(coarse.shape[1])[:, None] * coarse.steps_mm[0] * volume.column_direction
+    across = np.arange(coarse.shape[2])[:, None] * coarse.steps_mm[1] * volume.row_direction
+    points = (coarse.origins_mm, coarse.origins_mm[0] + down, coarse.origins_mm[0] + across)
+    slices, rows, columns = (
+        taps((line[:, 2 - axis] - grid.origin_mm[2 - axis]) / grid.spacing_mm[axis], grid.shape[axis], "border", device)
+        for line, axis in zip(points, axes, strict=True)
+    )
+    return slices, rows, columns
+
+
+def _line(grid: CanonicalGrid, axis: int) -> Float64[np.ndarray, "points 3"]:
+    """LPS mm of the voxels of one canonical axis, from the grid's first voxel on."""
+    points = np.tile(np.array(grid.origin_mm), (grid.shape[axis], 1))
+    points[:, 2 - axis] += np.arange(grid.shape[axis]) * grid.spacing_mm[axis]
+    return points
 
 
 def _corners(volume: Volume) -> Float64[np.ndarray, "corners 3"]:
@@ -129,16 +240,28 @@ def _coarse(volume: Volume, spacing_mm: tuple[float, float, float], *, bin_slice
     )
 
 
-def _bin(volume: Volume, bins: tuple[int, int, int]) -> Float32[Tensor, "slices rows columns"]:
-    """Mean of each block of voxels; blocks at the far borders repeat the last voxel."""
+def _bin(
+    volume: Volume, bins: tuple[int, int, int], first: int, stop: int, device: torch.device
+) -> Float32[Tensor, "slices rows columns"]:
+    """Mean of each block of voxels, for coarse slices first to stop; blocks at the far borders repeat the last voxel."""
     planes = []
-    for first in range(0, len(volume.voxels), bins[0]):
-        block = volume.voxels[first : first + bins[0]]
-        total = torch.from_numpy(np.add.reduce(block, axis=0, dtype=np.int32).astype(np.float32) / len(block))
-        padding = (0, -total.shape[1] % bins[2], 0, -total.shape[0] % bins[1])
-        whole = functional.pad(total[None, None], padding, mode="replicate") if any(padding) else total[None, None]
-        planes.append(functional.avg_pool2d(whole, bins[1:])[0, 0])
-    return torch.stack(planes)
+    for index in range(first, stop):
+        block = torch.from_numpy(volume.voxels[index * bins[0] : (index + 1) * bins[0]]).to(device)
+        total = block.float() if len(block) == 1 else block.sum(0, keepdim=True, dtype=torch.float32).div_(len(block))
+        padding = (0, -total.shape[2] % bins[2], 0, -total.shape[1] % bins[1])
+        whole = functional.pad(total[None], padding, mode="replicate")[0] if any(padding) else total
+        planes.append(_mean_of_pixels(whole, bins[1], bins[2]))
+    return torch.cat(planes)
+
+
+def _mean_of_pixels(plane: Float32[Tensor, "1 rows columns"], down: int, across: int) -> Float32[Tensor, "1 fewer narrower"]:
+    if (down, across) == (1, 1):
+        return plane
+    parts = [plane[:, row::down, column::across] for row in range(down) for column in range(across)]
+    total = parts[0].clone()
+    for part in parts[1:]:
+        total += part
+    return total.div_(len(parts))
 
 
 def _points(grid: CanonicalGrid, start: int, stop: int) -> Float64[np.ndarray, "slices rows columns 3"]:
@@ -183,5 +306,5 @@ def _sample(
     """Trilinear interpolation at continuous indices; beyond the values "zeros" or the "border"."""
     counts = np.array(values.shape[1:])
     unit = (indices * 2 + 1) / counts - 1
-    where = torch.from_numpy(unit[..., ::-1].astype(np.float32))
+    where = torch.from_numpy(unit[..., ::-1].astype(np.float32)).to(values.device)
     return functional.grid_sample(values[None], where[None], mode="bilinear", padding_mode=beyond, align_corners=False)[0]
