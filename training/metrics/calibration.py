@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import brier_score_loss
+from jaxtyping import Int
 
 from training.metrics.classification import Scores, Truth
 
@@ -23,12 +23,12 @@ class ReliabilityBin:
 
 def brier_score(truth: Truth, probabilities: Scores) -> float:
     """Mean squared distance of the probability from what was so; 0 is perfect, 0.25 what 0.5 everywhere gives."""
-    return float(brier_score_loss(truth, probabilities, pos_label=True, labels=[False, True]))
+    return float(np.mean((probabilities - truth) ** 2))
 
 
 def reliability(truth: Truth, probabilities: Scores, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
     """Bins of equal width over 0..1; empty ones are left out."""
-    chosen = np.minimum((np.asarray(probabilities) * bins).astype(int), bins - 1)
+    chosen = _bins_of(probabilities, bins)
     return tuple(
         ReliabilityBin(
             low=number / bins,
@@ -50,5 +50,9 @@ def expected_calibration_error(truth: Truth, probabilities: Scores, bins: int = 
 
     Source: Guo et al., 2017, "On calibration of modern neural networks".
     """
-    table = reliability(truth, probabilities, bins)
-    return sum(row.cases * abs(row.mean_probability - row.observed_share) for row in table) / len(truth)
+    excess = np.bincount(_bins_of(probabilities, bins), weights=probabilities - truth)
+    return float(np.abs(excess).sum() / len(truth))
+
+
+def _bins_of(probabilities: Scores, bins: int) -> Int[np.ndarray, "cases"]:
+    return np.asarray(np.minimum((probabilities * bins).astype(int), bins - 1))

@@ -70,10 +70,11 @@ def bootstrap_mean(
 def _percentiles(
     statistic: Statistic, groups: list[Chosen], random: np.random.Generator, resamples: int, level: float
 ) -> tuple[float, float]:
+    alone = np.concatenate(groups) if all(len(group) == 1 for group in groups) else None
     values = []
     for _ in range(resamples):
         drawn = random.integers(0, len(groups), len(groups))
-        values.append(statistic(np.concatenate([groups[number] for number in drawn])))
+        values.append(statistic(np.concatenate([groups[number] for number in drawn]) if alone is None else alone[drawn]))
     if np.isnan(values).all():
         return math.nan, math.nan
     tail = (1 - level) / 2 * 100

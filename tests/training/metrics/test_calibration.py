@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import brier_score_loss
 
 from training.metrics.calibration import brier_score, expected_calibration_error, reliability
 
@@ -29,7 +30,9 @@ def test_the_bins_hold_every_case_once(cases: list[tuple[bool, float]]) -> None:
     assert sum(row.cases for row in table) == len(cases)
     assert all(row.low - 1e-9 <= row.mean_probability <= row.high + 1e-9 for row in table)
     assert 0 <= expected_calibration_error(truth, probabilities) <= 1
-    assert brier_score(truth, probabilities) == pytest.approx(np.mean((probabilities - truth) ** 2))
+    by_hand = sum(row.cases * abs(row.mean_probability - row.observed_share) for row in table) / len(cases)
+    assert expected_calibration_error(truth, probabilities) == pytest.approx(by_hand)
+    assert brier_score(truth, probabilities) == pytest.approx(brier_score_loss(truth, probabilities, labels=[False, True]))
 
 
 def test_certainty_belongs_to_the_last_bin() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, recall_score
+from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
 from training.metrics.classification import (
     area_under_roc,
@@ -30,6 +30,7 @@ def _pairs_in_order(truth: np.ndarray, scores: np.ndarray) -> float:
 def test_the_area_is_the_share_of_pairs_in_the_right_order(cases: list[tuple[bool, int]]) -> None:
     truth, scores = np.array([case[0] for case in cases]), np.array([case[1] / 8 for case in cases])
     assert area_under_roc(truth, scores) == pytest.approx(_pairs_in_order(truth, scores))
+    assert area_under_roc(truth, scores) == pytest.approx(roc_auc_score(truth, scores))
     assert area_under_roc(~truth, 1 - scores) == pytest.approx(area_under_roc(truth, scores))
 
 
