@@ -33,8 +33,8 @@ def beyond_field_of_view(image: Tensor) -> Tensor:
 
 
 def _cut_field_of_view(image: Tensor, grid: Grid, draw: Draw) -> None:
-    """A circle, a rectangle or both hold the image, often so tight that they cut the patient."""
-    _, rows, columns = grid.axes_mm
+    """A circle, a box or both hold the image, often so tight that they cut the patient."""
+    slices, rows, columns = grid.axes_mm
     half = 0.5 * grid.shape[2] * grid.spacing_mm[2]
     if draw.chance(0.4):
         radius_mm = draw.uniform(0.68, 1.0) * half
@@ -44,6 +44,10 @@ def _cut_field_of_view(image: Tensor, grid: Grid, draw: Draw) -> None:
         off = draw.uniform(-25, 25), draw.uniform(-25, 25)
         reach = draw.uniform(0.55, 1.0) * half, draw.uniform(0.6, 1.0) * half
         outside = ((rows - off[0]).abs() > reach[0]) | ((columns - off[1]).abs() > reach[1])
+        image.masked_fill_(outside.expand(grid.shape), OUTSIDE_FIELD_OF_VIEW_HU)
+    if draw.chance(0.2):
+        half = 0.5 * grid.shape[0] * grid.spacing_mm[0]
+        outside = (slices - draw.uniform(-0.6, 0.6) * half).abs() > draw.uniform(0.25, 0.9) * half
         image.masked_fill_(outside.expand(grid.shape), OUTSIDE_FIELD_OF_VIEW_HU)
 
 

@@ -18,6 +18,8 @@ from training.phantoms.thorax_surroundings import paint_surroundings
 
 RIGHT_LUNG = 1
 LEFT_LUNG = 2
+AIRWAY = 3
+"""In what recipes learn; a phantom keeps its airway apart."""
 TRAINING_SPACING_MM = (3.0, 3.0, 3.0)
 TRAINING_SHAPE = (112, 112, 136)
 
