@@ -19,7 +19,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from dicom_node.report import ReportContext, make_results, write_results
+from dicom_node.report import ReportContext, ResultIdentity, make_results, write_results
 from engine.api import EngineInfo
 from engine.findings import Algorithm, Code, Findings, Outcome, Segment
 from engine.volume import SliceReference, Volume
@@ -62,7 +62,7 @@ def case() -> tuple[list[Dataset], Volume, Findings]:
 
 
 def ours(sources: list[Dataset], volume: Volume, findings: Findings) -> None:
-    context = ReportContext(INFO, "2.25.1", "2.25.2", "0" * 64, 1.7e9)
+    context = ReportContext(INFO, ResultIdentity("2.25.1", "2.25.2", "0" * 64, 1.7e9))
     with tempfile.TemporaryDirectory() as folder:
         write_results(make_results(findings, volume, sources, context), Path(folder))
 

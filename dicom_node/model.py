@@ -134,6 +134,7 @@ class ResultKind(StrEnum):
     SEG = "SEG"
     SR = "SR"
     SC = "SC"
+    PM = "PM"  # parametric map
 
 
 @dataclass(frozen=True, slots=True)

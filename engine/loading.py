@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import cast
 
 from engine import catalog
-from engine.api import Context, Engine, EngineInfo
+from engine.api import AnyEngine, Context, EngineInfo
 
 
 class EngineNotFoundError(LookupError):
@@ -21,7 +21,7 @@ def available() -> tuple[str, ...]:
     return tuple(m.name.replace("_", "-") for m in pkgutil.iter_modules(catalog.__path__) if not m.name.startswith("_"))
 
 
-def engine_class(name: str, module: str = "") -> type[Engine]:
+def engine_class(name: str, module: str = "") -> type[AnyEngine]:
     """The class of an engine, not yet loaded.
 
     Args:
@@ -35,7 +35,7 @@ def engine_class(name: str, module: str = "") -> type[Engine]:
     for _, candidate in inspect.getmembers(found, inspect.isclass):
         info = getattr(candidate, "info", None)
         if candidate.__module__ == found.__name__ and isinstance(info, EngineInfo) and info.name == name:
-            return cast("type[Engine]", candidate)
+            return cast("type[AnyEngine]", candidate)
     raise EngineNotFoundError(f"{found.__file__} has no class with `info = EngineInfo(name={name!r}, ...)`")
 
 
@@ -48,7 +48,7 @@ def engine_info(name: str, module: str = "") -> EngineInfo:
     return engine_class(name, module).info
 
 
-def load_engine(name: str, context: Context, module: str = "") -> Engine:
+def load_engine(name: str, context: Context, module: str = "") -> AnyEngine:
     """An engine ready to analyse.
 
     Raises:

@@ -10,7 +10,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from dicom_node.model import Result
-from dicom_node.report import Equipment, ReportContext, make_results, write_results
+from dicom_node.report import Equipment, ReportContext, ResultIdentity, make_results, write_results
 from engine.api import EngineInfo
 from engine.findings import Algorithm, Code, Findings, Measurement, Outcome, Segment
 from engine.reading import read_series
@@ -48,9 +48,13 @@ class ReportedSeries:
         return self.truth
 
     def report(self, directory: Path, findings: Findings | None = None, **changes: object) -> list[Result]:
-        """Results as written; `changes` are of the context."""
-        context = replace(self.context, **changes)  # type: ignore[arg-type]
+        """Results as written; `changes` are of the engine, or of the result's identity."""
+        context = self.report_context(**changes)
         return write_results(make_results(findings or self.findings, self.volume, self.headers, context), directory)
+
+    def report_context(self, **changes: object) -> ReportContext:
+        engine = changes.pop("engine", self.context.engine)
+        return ReportContext(engine, replace(self.context.identity, **changes))  # type: ignore[arg-type]
 
     def refuse(self, directory: Path, reason: str = "Not analysed: the slices are too far apart.") -> list[Result]:
         """Results of a series that was refused before there was a volume."""
@@ -72,7 +76,7 @@ def reported_series(
         _edit(path, edit or {})
     volume = read_series(series.paths)
     headers = tuple(pydicom.dcmread(path, stop_before_pixels=True) for path in series.paths)
-    return ReportedSeries(directory, headers, volume, lung_findings(series, volume), report_context(headers), series)
+    return ReportedSeries(directory, headers, volume, lung_findings(series, volume), context_of(headers), series)
 
 
 def halved_series(directory: Path) -> ReportedSeries:
@@ -85,7 +89,7 @@ def halved_series(directory: Path) -> ReportedSeries:
     left, right = bright.copy(), bright.copy()
     left[:, :, :middle] = right[:, :, middle:] = False
     segments = (_lung("left", "Left half", left, LEFT, volume), _lung("right", "Right half", right, RIGHT, volume))
-    return ReportedSeries(directory, headers, volume, Findings(ALGORITHM, Outcome.FINDINGS, segments), report_context(headers))
+    return ReportedSeries(directory, headers, volume, Findings(ALGORITHM, Outcome.FINDINGS, segments), context_of(headers))
 
 
 def _edit(path: Path, edit: dict[str, object]) -> None:
@@ -106,11 +110,11 @@ def lung_findings(series: SyntheticSeries, volume: Volume) -> Findings:
     return Findings(ALGORITHM, Outcome.FINDINGS, segments)
 
 
-def report_context(headers: Sequence[Dataset]) -> ReportContext:
+def context_of(headers: Sequence[Dataset]) -> ReportContext:
     digest = hashlib.sha256("".join(sorted(str(h.SOPInstanceUID) for h in headers)).encode()).hexdigest()
     equipment = Equipment("Example Hospital", "dicom-node", "0.1.0", "node-1")
     study, own = str(headers[0].StudyInstanceUID), str(headers[0].SeriesInstanceUID)
-    return ReportContext(ENGINE, study, own, digest, as_of=1_705_312_800.0, equipment=equipment)
+    return ReportContext(ENGINE, ResultIdentity(study, own, digest, as_of=1_705_312_800.0, equipment=equipment))
 
 
 def _lung(key: str, label: str, mask: np.ndarray, laterality: Code, volume: Volume) -> Segment:

@@ -61,7 +61,7 @@ class NodeSettings(Section):
         default=9001,
         ge=1,
         le=2_000_000_000,
-        description="Series Number of the first engine's SEG; its SR and SC, then other engines, follow",
+        description="Series Number of the first engine's SEG; its SR, SC and PM, then other engines, follow",
     )
     content_qualification: ContentQualification = Field(
         default=ContentQualification.RESEARCH, description="Content Qualification in results: RESEARCH or PRODUCT"
@@ -177,7 +177,9 @@ class DestinationSettings(Section):
     host: str = Field(min_length=1, description="its name or address")
     port: int = Field(default=104, ge=1, le=LARGEST_PORT, description="its TCP port")
     kinds: tuple[ResultKind, ...] = Field(
-        default=(ResultKind.SEG, ResultKind.SR), min_length=1, description="what it gets: SEG, SR, SC"
+        default=(ResultKind.SEG, ResultKind.SR),
+        min_length=1,
+        description="what it gets: SEG, SR, SC (pictures, heat maps), PM (heat maps as numbers)",
     )
     storage_commitment: bool = Field(default=False, description="ask it to commit to what it stored")
     commitment_wait_s: float = Field(default=3600.0, gt=0, description="how long its commitment may take, then C-FIND asks")

@@ -14,6 +14,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     EnhancedSRStorage,
+    ParametricMapStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -34,6 +35,7 @@ _RESULT_CLASSES = (
     ComprehensiveSRStorage,
     EnhancedSRStorage,
     SecondaryCaptureImageStorage,
+    ParametricMapStorage,
 )
 _log = structlog.get_logger()
 

@@ -75,8 +75,9 @@ def _results(demo: Demo, why: Why, shown: Shown) -> list[str]:
     for series in why.series:
         for told in series.jobs:
             console.print(f"\n{told.job.engine} on series {series.series_number}: {told.summary}")
+            sent = {delivery.kind for delivery in told.deliveries}
             for result in told.results:
-                if result.rank == 0 or result.sop_instance_uid in returned:
+                if (result.kind in sent and result.rank == 0) or result.sop_instance_uid in returned:
                     console.print(f"  {result.kind.value}  {result.sop_instance_uid}")
                     problems += _compare(result.kind, dcmread(result.path), returned.get(result.sop_instance_uid))
             picture = demo.directory / f"job-{told.job.job_id:06d}-overlay.png"

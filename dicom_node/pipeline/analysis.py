@@ -1,4 +1,4 @@
-"""One engine on one series: files in, result files out. Runs in the inference child, and in `dicom-node infer`."""
+"""One engine on one series and its companions: files in, result files out. Runs in the inference child, and in `infer`."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,15 +10,24 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicom_node.model import Result
-from dicom_node.report import Equipment, ReportContext, check_results, draw_overlay, make_results, write_results
-from engine.api import Context, Engine, Refusal
-from engine.findings import Findings, Outcome, Segment
+from dicom_node.report import (
+    Analysed,
+    ReportContext,
+    ResultIdentity,
+    check_results,
+    draw_overlay,
+    make_results,
+    write_results,
+)
+from engine.api import AnyEngine, CompanionEngine, Context, ProjectionEngine, Refusal
+from engine.findings import Findings, ImageFinding, Outcome, Segment
 from engine.loading import load_engine
-from engine.reading import read_series
+from engine.reading import read_images, read_series
 from engine.volume import Volume
 
 Progress = Callable[[str, float], None]
 OVERLAY_NAME = "overlay.png"
+SMALL_ML = 10.0
 FAILED = " failed"
 """Ends the input digest of a result that only says that the analysis failed: a later one that succeeds has other UIDs."""
 
@@ -34,29 +43,13 @@ class EngineSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class ResultIdentity:
-    """Whose result it is and which revision; ReportContext says what each means."""
-
-    study_instance_uid: str
-    series_instance_uid: str
-    input_digest: str
-    as_of: float
-    revision: int = 1
-    predecessors: tuple[tuple[str, str, str], ...] = ()
-    remark: str = ""
-    equipment: Equipment = field(default_factory=Equipment)
-    series_number_base: int = 9001
-    content_qualification: str = "RESEARCH"
-    snapshot: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class AnalysisTask:
     """What the inference child is told.
 
     Attributes:
         paths: the series' files, in any order.
         directory: where the result files go.
+        companions: files of other series of the study, by the role that they play for the engine.
         failure: if not empty, nothing is inferred: the result says that the analysis failed, and this is why.
         fallbacks: whether the forms are made too that a destination may take instead of the preferred one.
     """
@@ -67,15 +60,17 @@ class AnalysisTask:
     directory: Path
     failure: str = ""
     fallbacks: bool = True
+    companions: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentFacts:
-    """What a table shows of a segment."""
+class FindingFacts:
+    """What a table shows of a segment, or of a claim about an image; that has no volume."""
 
     label: str
-    volume_ml: float
+    volume_ml: float | None
     measurements: tuple[tuple[str, float, str], ...] = ()
+    evaluations: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +89,7 @@ class Analysis:
     outcome: Outcome
     problems: tuple[str, ...]
     summary: str
-    segments: tuple[SegmentFacts, ...]
+    found: tuple[FindingFacts, ...]
     remarks: tuple[str, ...]
     device: str
     timings_s: Mapping[str, float]
@@ -102,10 +97,15 @@ class Analysis:
 
 
 class Analyst:
-    """Keeps engines loaded between tasks."""
+    """Keeps engines loaded between tasks.
 
-    def __init__(self) -> None:
-        self._engines: dict[str, Engine] = {}
+    Args:
+        warm_engines: how many at most; the one that was used longest ago goes first.
+    """
+
+    def __init__(self, warm_engines: int = 2) -> None:
+        self._warm_engines = warm_engines
+        self._engines: dict[str, AnyEngine] = {}
 
     def __call__(self, task: AnalysisTask, progress: Progress) -> Analysis:
         """Read, infer, report, check.
@@ -116,37 +116,65 @@ class Analyst:
         clock = _Clock(progress)
         engine = self._engine(task.engine, progress)
         clock.done("load")
-        findings, volume = self._findings(engine, task, clock)
+        findings, analysed = _findings(engine, task, clock)
         sources = [_header(path) for path in task.paths]
-        made = make_results(findings, volume, sources, _context(task, engine))
+        companions = [_header(path) for paths in task.companions.values() for path in paths]
+        made = make_results(findings, analysed, sources, _context(task, engine), companions)
         results = write_results([m for m in made if task.fallbacks or m.rank == 0], task.directory)
         overlay = None
-        if volume is not None and findings.segments:
+        if isinstance(analysed, Volume) and findings.segments:
             overlay = task.directory / OVERLAY_NAME
-            draw_overlay(volume, findings, overlay)
+            draw_overlay(analysed, findings, overlay)
         clock.done("report")
-        problems = check_results(results, sources, volume, findings)
+        problems = check_results(results, sources, analysed, findings, companions)
         clock.done("check")
-        return _analysis(results, findings, volume, problems, clock.seconds, overlay)
+        return _analysis(results, findings, analysed, problems, clock.seconds, overlay)
 
-    def _engine(self, spec: EngineSpec, progress: Progress) -> Engine:
+    def _engine(self, spec: EngineSpec, progress: Progress) -> AnyEngine:
         key = repr(spec)
-        if key not in self._engines:
-            self._engines[key] = load_engine(spec.name, Context(spec.device, dict(spec.options), progress), spec.module)
-        return self._engines[key]
+        engine = self._engines.pop(key, None)
+        while engine is None and len(self._engines) >= self._warm_engines:
+            del self._engines[next(iter(self._engines))]
+        engine = engine or load_engine(spec.name, Context(spec.device, dict(spec.options), progress), spec.module)
+        self._engines[key] = engine
+        return engine
 
-    def _findings(self, engine: Engine, task: AnalysisTask, clock: "_Clock") -> tuple[Findings, Volume | None]:
-        if task.failure:
-            return _nothing(engine, task.failure), None
-        volume = None
-        try:
-            volume = read_series(task.paths)
+
+def _findings(engine: AnyEngine, task: AnalysisTask, clock: "_Clock") -> tuple[Findings, Analysed]:
+    """What the engine claims, and of what; a refusal is a claim too."""
+    if task.failure:
+        return _nothing(engine, task.failure), None
+    analysed: Analysed = None
+    try:
+        if isinstance(engine, ProjectionEngine):
+            analysed = read_images(task.paths)
             clock.done("read")
-            findings = engine.analyse(volume)
+            findings = engine.analyse_images(analysed)
             clock.done("infer")
+            return findings, analysed
+        analysed = read_series(task.paths)
+        companions, remarks = _companions(task)
+        clock.done("read")
+        findings = (
+            engine.analyse_with(analysed, companions) if isinstance(engine, CompanionEngine) else engine.analyse(analysed)
+        )
+        clock.done("infer")
+    except Refusal as refusal:
+        return _nothing(engine, str(refusal)), analysed
+    told = dict.fromkeys((*analysed.remarks, *remarks, *findings.remarks))
+    return replace(findings, remarks=tuple(told)), analysed
+
+
+def _companions(task: AnalysisTask) -> tuple[dict[str, Volume], list[str]]:
+    """The other series by role; one that cannot be read is left out, and the reason is a remark."""
+    read: dict[str, Volume] = {}
+    remarks = []
+    for role, paths in task.companions.items():
+        try:
+            read[role] = read_series(paths)
         except Refusal as refusal:
-            return _nothing(engine, str(refusal)), volume
-        return replace(findings, remarks=tuple(dict.fromkeys((*volume.remarks, *findings.remarks)))), volume
+            remarks.append(f"The series for {role} was not used: {refusal}")
+    return read, remarks
 
 
 class _Clock:
@@ -166,7 +194,7 @@ class _Clock:
         self._progress(step, (self.STEPS.index(step) + 1) / len(self.STEPS))
 
 
-def _nothing(engine: Engine, reason: str) -> Findings:
+def _nothing(engine: AnyEngine, reason: str) -> Findings:
     return Findings(
         engine.algorithm(),
         Outcome.NOT_ANALYSED,
@@ -185,39 +213,44 @@ def _header(path: Path) -> Dataset:
     return dataset
 
 
-def _context(task: AnalysisTask, engine: Engine) -> ReportContext:
+def _context(task: AnalysisTask, engine: AnyEngine) -> ReportContext:
     identity = task.identity
-    return ReportContext(
-        engine=engine.info,
-        study_instance_uid=identity.study_instance_uid,
-        series_instance_uid=identity.series_instance_uid,
-        input_digest=identity.input_digest + FAILED if task.failure else identity.input_digest,
-        as_of=identity.as_of,
-        revision=identity.revision,
-        predecessors=identity.predecessors,
-        remark=identity.remark,
-        equipment=identity.equipment,
-        series_number_base=identity.series_number_base,
-        content_qualification=identity.content_qualification,
-        snapshot=identity.snapshot,
-    )
+    if task.failure:
+        identity = replace(identity, input_digest=identity.input_digest + FAILED)
+    return ReportContext(engine.info, identity)
 
 
-def _facts(segment: Segment, volume: Volume) -> SegmentFacts:
-    measured = tuple((m.name.meaning, m.value, m.unit.value) for m in segment.measurements)
-    return SegmentFacts(segment.label, volume.volume_ml(segment.mask), measured)
+def _facts(found: Segment | ImageFinding, volume_ml: float | None) -> FindingFacts:
+    measured = tuple((m.name.meaning, m.value, m.unit.value) for m in found.measurements)
+    judged = tuple((e.name.meaning, e.value if isinstance(e.value, str) else e.value.meaning) for e in found.evaluations)
+    return FindingFacts(found.label, volume_ml, measured, judged)
+
+
+def _all_facts(findings: Findings, analysed: Analysed) -> tuple[FindingFacts, ...]:
+    if isinstance(analysed, Volume):
+        return tuple(_facts(segment, analysed.volume_ml(segment.mask)) for segment in findings.segments)
+    return tuple(_facts(finding, None) for finding in findings.images)
+
+
+def _in_words(facts: FindingFacts) -> str:
+    """For one line of a table or log."""
+    if facts.volume_ml is None:
+        told = [f"{value:.3g} {unit}" for _, value, unit in facts.measurements] + [value for _, value in facts.evaluations]
+        return " ".join([facts.label, *told[:1]])
+    size = f"{facts.volume_ml:.0f} ml" if facts.volume_ml >= SMALL_ML else f"{facts.volume_ml:.2f} ml"
+    return f"{facts.label} {size}"
 
 
 def _analysis(
     results: Sequence[Result],
     findings: Findings,
-    volume: Volume | None,
+    analysed: Analysed,
     problems: Sequence[str],
     timings_s: Mapping[str, float],
     overlay: Path | None,
 ) -> Analysis:
-    facts = () if volume is None else tuple(_facts(segment, volume) for segment in findings.segments)
-    words = ", ".join(f"{f.label} {f.volume_ml:.0f} ml" for f in facts)
+    facts = _all_facts(findings, analysed)
+    words = ", ".join(map(_in_words, facts))
     summary = words if findings.outcome is Outcome.FINDINGS else f"{findings.outcome.value}: {findings.reason}"
     return Analysis(
         tuple(results),

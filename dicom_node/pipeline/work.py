@@ -14,11 +14,13 @@ from dicom_node.infer.child import Child
 from dicom_node.ledger import Ledger
 from dicom_node.lifecycle import State
 from dicom_node.model import Instance, Job, ResultKind
-from dicom_node.pipeline.analysis import Analysis, AnalysisTask, EngineSpec, ResultIdentity
-from dicom_node.report.context import Equipment
+from dicom_node.pipeline.analysis import Analysis, AnalysisTask, EngineSpec
+from dicom_node.report import Equipment, ResultIdentity
 
 log = structlog.get_logger()
 
+EXTRA_KINDS = frozenset({ResultKind.SC, ResultKind.PM})
+"""Made only where a destination takes them."""
 RETRY_FIRST_S = 15.0
 RETRY_CAP_S = 900.0
 
@@ -116,7 +118,7 @@ class Workbench:
             self._settings.equipment,
             self._settings.series_number_bases[job.engine],
             self._settings.content_qualification,
-            any(ResultKind.SC in self._settings.destinations.get(name, ()) for name in job.destinations),
+            extra_kinds=EXTRA_KINDS & {kind for name in job.destinations for kind in self._settings.destinations.get(name, ())},
         )
 
     def _sent_reports(self, job: Job) -> list[tuple[str, str, str]]:

@@ -11,6 +11,7 @@ from pydicom.valuerep import PersonName
 from dicom_node.model import Result, ResultKind
 from dicom_node.report.check_report import report_problems
 from dicom_node.report.check_segmentation import Frame, count_voxels, decoded, segmentation_problems
+from dicom_node.report.context import Analysed, volume_of
 from engine.findings import Findings
 from engine.reading.elements import DAMAGE, quiet
 from engine.volume import Volume
@@ -34,6 +35,7 @@ class Truth:
     """What results are held against; `frames` are those of the SEG, decoded."""
 
     sources: Sequence[Dataset]
+    companions: Sequence[Dataset]
     volume: Volume | None
     findings: Findings
     segmentation: Dataset | None
@@ -41,19 +43,24 @@ class Truth:
 
 
 def check_results(
-    results: Sequence[Result], sources: Sequence[Dataset], volume: Volume | None, findings: Findings
+    results: Sequence[Result],
+    sources: Sequence[Dataset],
+    analysed: Analysed,
+    findings: Findings,
+    companions: Sequence[Dataset] = (),
 ) -> list[str]:
     """What is wrong with written results, in words without patient data; empty where they may be sent.
 
     Identity and references are compared with the sources, voxels with the findings, volumes in reports with the voxels that
     the SEG holds.
     """
+    volume = volume_of(analysed)
     try:
         with quiet():
             read = [Checked(r, pydicom.dcmread(r.path)) for r in results]
             segmentation = next((c.dataset for c in read if c.result.kind is ResultKind.SEG), None)
             frames = decoded(segmentation, volume) if segmentation is not None and volume is not None else []
-            truth = Truth(sources, volume, findings, segmentation, frames)
+            truth = Truth(sources, companions, volume, findings, segmentation, frames)
             problems = [f"{c.result.path.name}: {p}" for c in read for p in _problems(c, truth)]
     except DAMAGE as error:
         return [f"a result cannot be read back: {type(error).__name__}"]
@@ -65,7 +72,7 @@ def _problems(checked: Checked, truth: Truth) -> Iterator[str]:
     yield from _identity(checked, truth.sources)
     yield from _malformed_uids(checked.dataset)
     seg, volume = truth.segmentation, truth.volume
-    known = {str(s.get("SOPInstanceUID")): str(s.get("SOPClassUID")) for s in truth.sources}
+    known = {str(s.get("SOPInstanceUID")): str(s.get("SOPClassUID")) for s in (*truth.sources, *truth.companions)}
     if checked.result.kind is ResultKind.SEG and volume is not None:
         yield from segmentation_problems(checked.dataset, truth.frames, volume, truth.findings)
     if checked.result.kind is ResultKind.SR:

@@ -6,8 +6,10 @@ from engine.findings import Code, Outcome
 
 AI_FAMILY = Code("123110", "DCM", "Artificial Intelligence")
 CAD_SUMMARY = Code("111017", "DCM", "CAD Processing and Findings Summary")
+VISUAL_EXPLANATION = Code("130401", "DCM", "Visual explanation")
 COMMENT = Code("121106", "DCM", "Comment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+DERIVED_MEASUREMENTS = Code("126011", "DCM", "Derived Imaging Measurements")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 REPORT_TITLE = Code("126000", "DCM", "Imaging Measurement Report")
 DEVICE_OBSERVER = Code("121007", "DCM", "Device")

@@ -1,5 +1,6 @@
-"""What an SR says of each segment: numbers about the segment (TID 1411) and where to look (TID 1410)."""
+"""What an SR says of each segment: numbers about it (TID 1411) and where to look (TID 1410); of each image (TID 1501)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,19 @@ from dicom_node.report.normalise import Source
 from dicom_node.report.provenance import parameters
 from dicom_node.report.segmentation import MarkedSegment
 from dicom_node.report.uids import tracking_uid
-from engine.findings import Algorithm, Code, Measurement, Segment
+from engine.findings import Algorithm, Code, Evaluation, ImageFinding, Measurement, Segment
+from engine.projection import ProjectionImage
 from engine.volume import Volume
 
 ANATOMICAL_STRUCTURE = "91723000"
 DECIMALS = 3
 
-Group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations | hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations
+Group = (
+    hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations
+    | hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations
+    | hd.sr.MeasurementsAndQualitativeEvaluations
+)
+CONTAINS = hd.sr.RelationshipTypeValues.CONTAINS
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,8 @@ def measurement_groups(marked: MarkedSegment, outline: Outline, scene: Scene) ->
     in_plane = [m for m in claimed if m.name.value in IN_PLANE]
     of_segment = [counted, *(m for m in claimed if m.name.value not in IN_PLANE)]
     if scene.segmentation is None:
-        return [_planar(segment, outline, of_segment + in_plane, scene)]
-    volumetric = _volumetric(marked, scene.segmentation, of_segment, scene)
+        return [_judged(_planar(segment, outline, of_segment + in_plane, scene), segment.evaluations)]
+    volumetric = _judged(_volumetric(marked, scene.segmentation, of_segment, scene), segment.evaluations)
     if not scene.lone:
         return [volumetric, _planar(segment, outline, in_plane, scene)]
     axis, length_mm = long_axis(outline, scene.volume.pixel_spacing_mm)
@@ -68,7 +75,7 @@ def measurement_groups(marked: MarkedSegment, outline: Outline, scene: Scene) ->
 def _planar(segment: Segment, outline: Outline, measurements: list[Measurement], scene: Scene) -> Group:
     return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         referenced_region=_region(outline, scene.volume, scene.source),
-        measurements=_numbers(measurements, scene.algorithm),
+        measurements=numbers(measurements, scene.algorithm),
         **_finding(segment, scene.context),
     )
 
@@ -79,11 +86,49 @@ def _volumetric(marked: MarkedSegment, segmentation: Dataset, measurements: list
             sop_class_uid=segmentation.SOPClassUID,
             sop_instance_uid=segmentation.SOPInstanceUID,
             segment_number=marked.number,
-            source_series=hd.sr.SourceSeriesForSegmentation(scene.context.series_instance_uid),
+            source_series=hd.sr.SourceSeriesForSegmentation(scene.context.identity.series_instance_uid),
         ),
-        measurements=_numbers(measurements, scene.algorithm),
+        measurements=numbers(measurements, scene.algorithm),
         **_finding(marked.segment, scene.context),
     )
+
+
+def image_group(
+    finding: ImageFinding, images: Sequence[ProjectionImage], source: Source, algorithm: Algorithm, context: ReportContext
+) -> Group:
+    """What is claimed of a projection image as a whole.
+
+    Source: PS3.16 TID 1501.
+    """
+    shown = images[finding.image].source
+    image = hd.sr.SourceImageForMeasurementGroup(
+        source.sop_class_uid(shown.sop_instance_uid),
+        shown.sop_instance_uid,
+        None if shown.frame_number is None else [shown.frame_number],
+    )
+    group = hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(uid=tracking_uid(context, finding.key), identifier=finding.label),
+        finding_category=concept(finding.category),
+        finding_type=concept(finding.finding_type),
+        measurements=numbers(finding.measurements, algorithm),
+        source_images=[image],
+    )
+    return _judged(group, finding.evaluations)
+
+
+def judgements(evaluations: Sequence[Evaluation]) -> list[hd.sr.ContentItem]:
+    """As codes, or in words where there is none."""
+    return [
+        hd.sr.TextContentItem(concept(e.name), e.value, CONTAINS)
+        if isinstance(e.value, str)
+        else hd.sr.CodeContentItem(concept(e.name), concept(e.value), CONTAINS)
+        for e in evaluations
+    ]
+
+
+def _judged(group: Group, evaluations: Sequence[Evaluation]) -> Group:
+    group[0].ContentSequence.extend(judgements(evaluations))
+    return group
 
 
 def algorithm_identification(algorithm: Algorithm) -> hd.sr.AlgorithmIdentification:
@@ -114,7 +159,7 @@ def _site(segment: Segment) -> Code | None:
     return segment.property_type if segment.category.value == ANATOMICAL_STRUCTURE else None
 
 
-def _numbers(measurements: list[Measurement], algorithm: Algorithm) -> list[hd.sr.Measurement] | None:
+def numbers(measurements: Sequence[Measurement], algorithm: Algorithm) -> list[hd.sr.Measurement] | None:
     return [
         hd.sr.Measurement(
             name=concept(m.name),

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pydicom import config
 from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
@@ -16,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import validate_value
 
-from dicom_node.report.context import ReportContext
+from dicom_node.report.context import Analysed, ReportContext
 from dicom_node.report.lenient import lenient
 from engine.reading.elements import DAMAGE
 from engine.volume import Volume
@@ -54,8 +55,12 @@ UTC_OFFSET = re.compile(r"[+-]\d{4}")
 
 @dataclass(frozen=True, slots=True)
 class SourceInstance:
+    """An image that the result rests on; `patient_orientation` of projection images: letters along rows and columns."""
+
     sop_class_uid: str
     sop_instance_uid: str
+    series_instance_uid: str
+    patient_orientation: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Source:
         lossy: Lossy Image Compression attributes, where the source was compressed so.
         frame_of_reference_uid: empty where the source has none.
         instances: every instance of the series once, by SOP Instance UID.
+        companions: the same of the other series that were looked at.
         requests: items for Referenced Request Sequence.
         utc_offset: Timezone Offset From UTC; empty where the source has none.
         remarks: values that could not be copied, by keyword, without the value.
@@ -78,10 +84,23 @@ class Source:
     lossy: Dataset
     frame_of_reference_uid: str
     instances: tuple[SourceInstance, ...]
+    companions: tuple[SourceInstance, ...]
     requests: tuple[Dataset, ...]
     body_part_examined: str
     utc_offset: str
     remarks: tuple[str, ...]
+
+    @cached_property
+    def _by_uid(self) -> dict[str, SourceInstance]:
+        return {i.sop_instance_uid: i for i in self.instances}
+
+    def instance(self, sop_instance_uid: str) -> SourceInstance:
+        """An instance of the series.
+
+        Raises:
+            KeyError: it is not of the series.
+        """
+        return self._by_uid[sop_instance_uid]
 
     def sop_class_uid(self, sop_instance_uid: str) -> str:
         """The class of an instance of the series.
@@ -89,13 +108,15 @@ class Source:
         Raises:
             KeyError: it is not of the series.
         """
-        return {i.sop_instance_uid: i.sop_class_uid for i in self.instances}[sop_instance_uid]
+        return self._by_uid[sop_instance_uid].sop_class_uid
 
 
-def normalise(sources: Sequence[Dataset], volume: Volume | None, context: ReportContext) -> Source:
-    """Gather what results need from the headers of a series, in any order.
+def normalise(
+    sources: Sequence[Dataset], analysed: Analysed, context: ReportContext, companions: Sequence[Dataset] = ()
+) -> Source:
+    """Gather what results need from the headers of a series, in any order; of companions their UIDs alone.
 
-    Patient and study come from the volume's first slice; without a volume, from the lowest SOP Instance UID.
+    Patient and study come from the first slice or image that was analysed; without one, from the lowest SOP Instance UID.
 
     Raises:
         ValueError: there is no source at all.
@@ -103,13 +124,13 @@ def normalise(sources: Sequence[Dataset], volume: Volume | None, context: Report
     by_uid = {str(s.get("SOPInstanceUID", "")): s for s in sources}
     if not by_uid:
         raise ValueError("a result needs at least one source instance")
-    first = by_uid[volume.slices[0].sop_instance_uid] if volume is not None else by_uid[min(by_uid)]
+    first = by_uid[_first_analysed(analysed) or min(by_uid)]
     remarks: list[str] = []
     with warnings.catch_warnings(record=True) as caught, lenient():
         warnings.simplefilter("always")
         identity = _copy(first, REQUIRED, remarks)
         identity.update(_copy(first, OPTIONAL, remarks, only_present=True))
-        identity.StudyInstanceUID = context.study_instance_uid
+        identity.StudyInstanceUID = context.identity.study_instance_uid
         requests = tuple(_requests(first, identity, context, remarks))
         series_moment = _copy(first, ("SeriesDate", "SeriesTime"), remarks, only_present=True)
         lossy = _copy(first, LOSSY, remarks, only_present=True)
@@ -122,12 +143,40 @@ def normalise(sources: Sequence[Dataset], volume: Volume | None, context: Report
         series_moment,
         lossy if lossy.get("LossyImageCompression") == "01" else Dataset(),
         str(first.get("FrameOfReferenceUID") or ""),
-        tuple(SourceInstance(str(s.get("SOPClassUID", "")), uid) for uid, s in sorted(by_uid.items())),
+        _instances(sources, context.identity.series_instance_uid),
+        _instances(companions),
         requests,
         body_part,
         offset if UTC_OFFSET.fullmatch(offset) else "",
         tuple(dict.fromkeys(remarks)),
     )
+
+
+def _first_analysed(analysed: Analysed) -> str:
+    if isinstance(analysed, Volume):
+        return analysed.slices[0].sop_instance_uid
+    return analysed[0].source.sop_instance_uid if analysed else ""
+
+
+def _instances(headers: Sequence[Dataset], series_instance_uid: str = "") -> tuple[SourceInstance, ...]:
+    by_uid = {str(h.get("SOPInstanceUID", "")): h for h in headers}
+    return tuple(
+        SourceInstance(
+            str(h.get("SOPClassUID", "")), uid, series_instance_uid or str(h.get("SeriesInstanceUID", "")), _orientation(h)
+        )
+        for uid, h in sorted(by_uid.items())
+    )
+
+
+def _orientation(header: Dataset) -> tuple[str, str] | None:
+    """Patient Orientation (0020,0020) of a biped: letters for the sides to which rows and columns run."""
+    try:
+        told = [str(v) for v in header.get("PatientOrientation") or []]
+    except DAMAGE:
+        return None
+    if len(told) == 2 and all(re.fullmatch("[RLAPHF]{1,3}", v) for v in told):
+        return told[0], told[1]
+    return None
 
 
 def keep_verbatim(dataset: Dataset, elements: Iterable[DataElement]) -> None:
@@ -189,7 +238,7 @@ def _requests(first: Dataset, identity: Dataset, context: ReportContext, remarks
     copied = ("RequestedProcedureID", "RequestedProcedureDescription", "AccessionNumber")
     for asked in _items(first, "RequestAttributesSequence", remarks):
         request = _copy(asked, copied, remarks)
-        request.StudyInstanceUID = context.study_instance_uid
+        request.StudyInstanceUID = context.identity.study_instance_uid
         if not request.AccessionNumber:
             request["AccessionNumber"] = identity["AccessionNumber"]
         request.PlacerOrderNumberImagingServiceRequest = request.FillerOrderNumberImagingServiceRequest = ""

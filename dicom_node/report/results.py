@@ -10,52 +10,53 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicom_node import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_node.model import Result, ResultKind
-from dicom_node.report.context import MadeResult, ReportContext
+from dicom_node.report.captures import make_captures
+from dicom_node.report.context import Analysed, MadeResult, ReportContext, volume_of
 from dicom_node.report.lenient import lenient
 from dicom_node.report.normalise import normalise
+from dicom_node.report.parametric_map import make_parametric_maps
 from dicom_node.report.segmentation import make_segmentation, marked_segments
-from dicom_node.report.snapshot import make_snapshot
+from dicom_node.report.sense import require_sense
 from dicom_node.report.structured_report import make_reports
 from engine.findings import Findings
-from engine.volume import Volume
 
 
 def make_results(
-    findings: Findings, volume: Volume | None, sources: Sequence[Dataset], context: ReportContext
+    findings: Findings,
+    analysed: Analysed,
+    sources: Sequence[Dataset],
+    context: ReportContext,
+    companions: Sequence[Dataset] = (),
 ) -> list[MadeResult]:
-    """Every form of a job's result: SEG where something is marked, SR always, secondary capture where wanted or needed.
+    """Every form of a job's result: SEG where something is marked, SR always, captures and maps where wanted or needed.
 
     Args:
         findings: the engine's claim; its masks lie on the volume's grid.
-        volume: what the engine saw; None where the input was refused before there was one.
+        analysed: what the engine saw; None where the input was refused before there was anything.
         sources: headers of the source series in any order; no pixel data is needed.
         context: the job's part.
+        companions: headers of the other series that the engine looked at: evidence of the report.
 
     Raises:
-        ValueError: there is no source, a mask has another shape than the volume, or two segments have the same key or label.
+        ValueError: there is no source, a mask or heat map does not lie on what was analysed, or two findings have the same key
+            or label.
     """
     marked = marked_segments(findings)
-    _require_sense(findings, volume)
+    require_sense(findings, analysed)
+    volume, wanted = volume_of(analysed), context.identity.extra_kinds
     with lenient():  # identifiers are copied as they stand; what the node makes is checked after
-        source = normalise(sources, volume, context)
+        source = normalise(sources, analysed, context, companions)
         segmentation = None
         if volume is not None and marked and source.frame_of_reference_uid:
             segmentation = make_segmentation(findings, marked, volume, source, context)
         made = [MadeResult(ResultKind.SEG, 0, segmentation)] if segmentation is not None else []
-        made += make_reports(findings, marked, volume, source, segmentation, context)
-        if volume is not None and (context.snapshot or (marked and segmentation is None)):
-            made.append(MadeResult(ResultKind.SC, 0, make_snapshot(findings, volume, source, context)))
+        made += make_reports(findings, marked, analysed, source, segmentation, context)
+        unmarked = bool(findings.images or (marked and segmentation is None))
+        if analysed is not None and (ResultKind.SC in wanted or unmarked):
+            made += make_captures(findings, analysed, source, context)
+        if volume is not None and ResultKind.PM in wanted and source.frame_of_reference_uid:
+            made += make_parametric_maps(findings, volume, source, context)
     return made
-
-
-def _require_sense(findings: Findings, volume: Volume | None) -> None:
-    for names in ([s.key for s in findings.segments], [s.label for s in findings.segments]):
-        if len(set(names)) < len(names):
-            raise ValueError(f"segments need different keys and labels: {', '.join(names)}")
-    for segment in findings.segments:
-        expected = None if volume is None else volume.voxels.shape
-        if segment.mask.shape != expected:
-            raise ValueError(f"segment {segment.key!r} has the shape {segment.mask.shape}, the volume {expected}")
 
 
 def write_results(made: Sequence[MadeResult], directory: Path) -> list[Result]:
@@ -76,7 +77,8 @@ def write_results(made: Sequence[MadeResult], directory: Path) -> list[Result]:
 
 def _write(made: MadeResult, directory: Path) -> Result:
     dataset = made.dataset
-    path = directory / f"{made.kind.value.lower()}{f'-{made.rank}' if made.rank else ''}.dcm"
+    form = f"-{made.rank}" if made.rank else f"-part-{made.part}" if made.part else ""
+    path = directory / f"{made.kind.value.lower()}{form}.dcm"
     temporary = path.with_suffix(".tmp")
     whole = Dataset()
     whole.update(dataset)

@@ -4,6 +4,7 @@ highdicom makes the object for a single pixel; the frames are put in here, becau
 seconds and gigabytes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -19,7 +20,7 @@ from dicom_node.report.normalise import Source
 from dicom_node.report.provenance import LONGEST_DESCRIPTION, header, made_by, parameters, shortened, stamp, uids
 from dicom_node.report.uids import dimension_organization_uid, tracking_uid
 from engine.findings import Algorithm, Findings, Segment
-from engine.volume import MAXIMUM_SHEAR_DEGREES, Volume
+from engine.volume import MAXIMUM_SHEAR_DEGREES, SliceReference, Volume
 
 SEGMENTATION = hd.sr.CodedConcept("113076", "DCM", "Segmentation")
 SOURCE_IMAGE = hd.sr.CodedConcept("121322", "DCM", "Source image for image processing operation")
@@ -57,7 +58,7 @@ def make_segmentation(
     dataset.PixelData = _packed(marked)
     dataset["PixelData"].VR = "OB"
     del dataset.SourceImageSequence  # each frame names its own
-    dataset.ReferencedSeriesSequence = [_referenced_series(source, volume, context)]
+    dataset.ReferencedSeriesSequence = [referenced_series(volume.slices, source, context)]
     organization = dimension_organization_uid(str(dataset.SOPInstanceUID))
     for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
         item.DimensionOrganizationUID = organization
@@ -85,9 +86,9 @@ def _skeleton(
         segmentation_type="BINARY",
         segment_descriptions=[_description(m, findings.algorithm, context) for m in marked],
         series_number=context.series_number(ResultKind.SEG),
-        instance_number=context.revision,
+        instance_number=context.identity.revision,
         content_label=context.engine.content_label,
-        content_description=shortened(context.remark or f"AI {context.engine.title}"),
+        content_description=shortened(context.identity.remark or f"AI {context.engine.title}"),
         content_creator_name="AI^",
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **uids(context, findings.algorithm, ResultKind.SEG),
@@ -146,7 +147,7 @@ def _shared(volume: Volume) -> Dataset:
 def _frames(marked: tuple[MarkedSegment, ...], volume: Volume, source: Source) -> list[Dataset]:
     """Per-frame functional groups; what frames of one slice or of one segment have in common is shared between them."""
     used = sorted({int(k) for m in marked for k in m.slices})
-    derivations = {k: [_derivation(k, volume, source)] for k in used}
+    derivations = {k: [derivation_of(k, volume, source)] for k in used}
     positions = {k: [_position(volume, k)] for k in used}
     frames = []
     for m in marked:
@@ -167,7 +168,8 @@ def _position(volume: Volume, index: int) -> Dataset:
     return position
 
 
-def _derivation(index: int, volume: Volume, source: Source) -> Dataset:
+def derivation_of(index: int, volume: Volume, source: Source, how: hd.sr.CodedConcept = SEGMENTATION) -> Dataset:
+    """The source image of a frame that lies on a slice of the volume."""
     reference, image, derivation = volume.slices[index], Dataset(), Dataset()
     image.ReferencedSOPClassUID = source.sop_class_uid(reference.sop_instance_uid)
     image.ReferencedSOPInstanceUID = reference.sop_instance_uid
@@ -175,7 +177,7 @@ def _derivation(index: int, volume: Volume, source: Source) -> Dataset:
         image.ReferencedFrameNumber = reference.frame_number
     image.SpatialLocationsPreserved = "YES"
     image.PurposeOfReferenceCodeSequence = [SOURCE_IMAGE]
-    derivation.SourceImageSequence, derivation.DerivationCodeSequence = [image], [SEGMENTATION]
+    derivation.SourceImageSequence, derivation.DerivationCodeSequence = [image], [how]
     return derivation
 
 
@@ -192,13 +194,14 @@ def _packed(marked: tuple[MarkedSegment, ...]) -> bytes:
     return bits + b"\0" * (len(bits) % 2)
 
 
-def _referenced_series(source: Source, volume: Volume, context: ReportContext) -> Dataset:
+def referenced_series(slices: Sequence[SliceReference], source: Source, context: ReportContext) -> Dataset:
+    """The analysed series with the instances that these slices are from."""
     instances, series = [], Dataset()
-    for uid in dict.fromkeys(s.sop_instance_uid for s in volume.slices):
+    for uid in dict.fromkeys(s.sop_instance_uid for s in slices):
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = source.sop_class_uid(uid), uid
         instances.append(item)
-    series.SeriesInstanceUID, series.ReferencedInstanceSequence = context.series_instance_uid, instances
+    series.SeriesInstanceUID, series.ReferencedInstanceSequence = context.identity.series_instance_uid, instances
     return series
 
 

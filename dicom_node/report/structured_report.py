@@ -12,15 +12,24 @@ from dicom_node.report.concepts import (
     ABSENT,
     CAD_SUMMARY,
     COMMENT,
+    DERIVED_MEASUREMENTS,
     DEVICE_OBSERVER,
     QUALITATIVE_EVALUATIONS,
     REPORT_TITLE,
     SUMMARY,
     concept,
 )
-from dicom_node.report.context import MadeResult, ReportContext
+from dicom_node.report.context import Analysed, MadeResult, ReportContext, volume_of
 from dicom_node.report.contour import Outline, largest_outline
-from dicom_node.report.measurement_groups import Group, Scene, measurement_groups
+from dicom_node.report.measurement_groups import (
+    CONTAINS,
+    Group,
+    Scene,
+    image_group,
+    judgements,
+    measurement_groups,
+    numbers,
+)
 from dicom_node.report.normalise import Source
 from dicom_node.report.provenance import header, made_by, parameters, stamp, uids
 from dicom_node.report.segmentation import MarkedSegment
@@ -28,7 +37,6 @@ from dicom_node.report.uids import device_uid, series_uid, sop_instance_uid, tra
 from engine.findings import Findings, Outcome
 from engine.volume import Volume
 
-CONTAINS = hd.sr.RelationshipTypeValues.CONTAINS
 FALLBACKS = (ComprehensiveSRStorage, EnhancedSRStorage)
 IMAGE_LIBRARY_CLASSES = {"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.128"}
 NO_SEGMENTATION = "No segmentation object: the source has no frame of reference."
@@ -37,7 +45,7 @@ NO_SEGMENTATION = "No segmentation object: the source has no frame of reference.
 def make_reports(
     findings: Findings,
     marked: tuple[MarkedSegment, ...],
-    volume: Volume | None,
+    analysed: Analysed,
     source: Source,
     segmentation: Dataset | None,
     context: ReportContext,
@@ -46,12 +54,15 @@ def make_reports(
 
     Source: PS3.16 TID 1500; PS3.3 A.35.
     """
+    volume = volume_of(analysed)
     outlines = [largest_outline(m.segment.mask) for m in marked]
     groups: list[Group] = []
-    if volume is not None:
-        scene = Scene(volume, source, segmentation, findings.algorithm, context, lone=len(marked) == 1)
+    if isinstance(analysed, Volume):
+        scene = Scene(analysed, source, segmentation, findings.algorithm, context, lone=len(marked) == 1)
         for m, outline in zip(marked, outlines, strict=True):
             groups += measurement_groups(m, outline, scene)
+    else:
+        groups = [image_group(f, analysed or (), source, findings.algorithm, context) for f in findings.images]
     content = hd.sr.MeasurementReport(
         observation_context=_observer(findings, context),
         procedure_reported=concept(context.engine.procedure_reported),
@@ -61,6 +72,8 @@ def make_reports(
     )
     if not groups:
         content[0].ContentSequence.pop()  # the empty group that highdicom wants
+    if findings.measurements:
+        content[0].ContentSequence.append(_of_examination(findings))
     content[0].ContentSequence.append(_evaluations(findings, volume, source, context, segmentation))
     preferred = _document(content, findings, source, segmentation, context)
     return [MadeResult(ResultKind.SR, 0, preferred), *_fallbacks(preferred, findings, context)]
@@ -73,7 +86,7 @@ def _observer(findings: Findings, context: ReportContext) -> hd.sr.ObservationCo
         name=context.engine.name,
         manufacturer_name=algorithm.manufacturer,
         model_name=algorithm.name,
-        serial_number=context.equipment.device_serial_number,
+        serial_number=context.identity.equipment.device_serial_number,
     )
     return hd.sr.ObservationContext(observer_device_context=hd.sr.ObserverContext(concept(DEVICE_OBSERVER), device))
 
@@ -84,6 +97,20 @@ def _no_measurements(findings: Findings, context: ReportContext) -> hd.sr.Measur
         finding_category=concept(findings.finding_category or context.engine.finding_category),
         finding_type=concept(findings.finding_type or context.engine.finding_type),
     )
+
+
+def _of_examination(findings: Findings) -> hd.sr.ContainerContentItem:
+    """What is measured of the examination as a whole (number of nodules ...).
+
+    It stands apart from the groups: validators take one without a region beside TID 1411 for a broken TID 1411.
+
+    Source: PS3.16 TID 1500, "Derived Imaging Measurements".
+    """
+    box = hd.sr.ContainerContentItem(concept(DERIVED_MEASUREMENTS), relationship_type=CONTAINS)
+    box.ContentSequence = hd.sr.ContentSequence()
+    for number in numbers(findings.measurements, findings.algorithm) or []:
+        box.ContentSequence.extend(number)
+    return box
 
 
 def _library(outlines: list[Outline], volume: Volume | None, source: Source, context: ReportContext) -> list[Dataset]:
@@ -116,17 +143,19 @@ def _evaluations(
 
     Source: PS3.16 TID 1500, "Qualitative Evaluations"; CID 6047.
     """
-    shown = any(s.mask.any() for s in findings.segments)
+    marked = any(s.mask.any() for s in findings.segments)
+    shown = marked or bool(findings.images)
     items: list[hd.sr.ContentItem] = [
         hd.sr.CodeContentItem(concept(CAD_SUMMARY), concept(SUMMARY[findings.outcome, shown]), CONTAINS)
     ]
     if findings.outcome is Outcome.NOTHING_FOUND:
         looked_for = findings.finding_type or context.engine.finding_type
         items.append(hd.sr.CodeContentItem(concept(looked_for), concept(ABSENT), CONTAINS))
+    items += judgements(findings.evaluations)
     words = [
         findings.reason,
-        context.remark,
-        NO_SEGMENTATION if shown and segmentation is None else "",
+        context.identity.remark,
+        NO_SEGMENTATION if marked and segmentation is None else "",
         *findings.remarks,
         *(volume.remarks if volume is not None else ()),
         *source.remarks,
@@ -150,12 +179,13 @@ def _document(
     segmentation: Dataset | None,
     context: ReportContext,
 ) -> Dataset:
-    evidence = [header(i.sop_instance_uid, i.sop_class_uid, context) for i in source.instances]
+    cited = (*source.instances, *source.companions)
+    evidence = [header(i.sop_instance_uid, i.sop_class_uid, context, i.series_instance_uid) for i in cited]
     document: Dataset = hd.sr.Comprehensive3DSR(
         evidence=[*evidence, *([segmentation] if segmentation is not None else [])],
         content=content,
         series_number=context.series_number(ResultKind.SR),
-        instance_number=context.revision,
+        instance_number=context.identity.revision,
         is_complete=True,
         is_final=False,
         is_verified=False,
@@ -164,9 +194,9 @@ def _document(
         **uids(context, findings.algorithm, ResultKind.SR),
         **made_by(context),
     )
-    document.ContentQualification = context.content_qualification
+    document.ContentQualification = context.identity.content_qualification
     own = {sop_instance_uid(context, findings.algorithm, ResultKind.SR, rank) for rank in range(1 + len(FALLBACKS))}
-    replaced = [named for named in context.predecessors if named[1] not in own]
+    replaced = [named for named in context.identity.predecessors if named[1] not in own]
     if replaced:
         document.PredecessorDocumentsSequence = [_predecessors(context, replaced)]
     description = f"AI {context.engine.title} report"
@@ -176,7 +206,7 @@ def _document(
 def _predecessors(context: ReportContext, replaced: Sequence[tuple[str, str, str]]) -> Dataset:
     """Reports that this one replaces, of the same study."""
     study = Dataset()
-    study.StudyInstanceUID, study.ReferencedSeriesSequence = context.study_instance_uid, []
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = context.identity.study_instance_uid, []
     for series_of in dict.fromkeys(series for _, _, series in replaced):
         series, instances = Dataset(), []
         for class_uid, instance_uid, _ in (p for p in replaced if p[2] == series_of):

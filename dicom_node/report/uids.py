@@ -25,23 +25,27 @@ def device_uid(algorithm: Algorithm) -> str:
 
 def tracking_uid(context: ReportContext, key: str) -> str:
     """A segment through all revisions of its series and all versions of its engine."""
-    return derived_uid("tracking", context.study_instance_uid, context.series_instance_uid, context.engine.name, key)
+    return derived_uid(
+        "tracking", context.identity.study_instance_uid, context.identity.series_instance_uid, context.engine.name, key
+    )
 
 
 def series_uid(context: ReportContext, algorithm: Algorithm, kind: ResultKind, rank: int = 0) -> str:
     """One series per object kind and form; revisions stay in it."""
     made_by = (context.engine.name, algorithm.version, algorithm.weights_digest)
-    return derived_uid("series", context.study_instance_uid, context.series_instance_uid, *made_by, kind.value, rank)
+    return derived_uid(
+        "series", context.identity.study_instance_uid, context.identity.series_instance_uid, *made_by, kind.value, rank
+    )
 
 
-def sop_instance_uid(context: ReportContext, algorithm: Algorithm, kind: ResultKind, rank: int = 0) -> str:
-    """One instance per input and algorithm: not per run.
+def sop_instance_uid(context: ReportContext, algorithm: Algorithm, kind: ResultKind, rank: int = 0, part: int = 0) -> str:
+    """One instance per input, algorithm and part: not per run.
 
     Neither the revision's number nor the processor it ran on counts: a node whose ledger was lost, and starts to count anew,
     must not put a second result beside the first.
     """
     series = series_uid(context, algorithm, kind, rank)
-    return derived_uid("instance", series, context.input_digest, algorithm.parameters)
+    return derived_uid("instance", series, context.identity.input_digest, algorithm.parameters, *([part] if part else []))
 
 
 def dimension_organization_uid(sop_instance: str) -> str:

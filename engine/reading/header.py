@@ -112,7 +112,7 @@ def frames_of(dataset: Dataset) -> tuple[FrameHeader, ...]:
         modality = _modality(dataset, sop_class_uid)
         if not text(dataset, "SOPInstanceUID"):
             raise Refusal("An image has no SOP Instance UID; results could not refer to it.")
-        pixel_format = _pixel_format(dataset)
+        pixel_format = pixel_format_of(dataset)
         if sop_class_uid in SINGLE_FRAME:
             if pixel_format.frames != 1:
                 raise Refusal("A single-frame image claims several frames; its header is damaged.")
@@ -134,7 +134,12 @@ def _modality(dataset: Dataset, sop_class_uid: str) -> str:
     return modality
 
 
-def _pixel_format(dataset: Dataset) -> PixelFormat:
+def pixel_format_of(dataset: Dataset) -> PixelFormat:
+    """How an instance says that it stores its pixels.
+
+    Raises:
+        Refusal: it claims what cannot be, or cannot be read.
+    """
     rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
     allocated, stored = integer(dataset, "BitsAllocated"), integer(dataset, "BitsStored")
     representation = integer(dataset, "PixelRepresentation", -1)

@@ -1,40 +1,30 @@
 """Headers first, then slice after slice into one volume: memory stays near the volume itself."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from engine.api import Refusal
 from engine.geometry import StackReport, examine
-from engine.reading.elements import quiet, refusing
+from engine.reading.elements import quiet
 from engine.reading.header import HEADER_KEYWORDS, FrameHeader, NotASlice, frames_of
-from engine.reading.pixels import stored_frames, transfer_syntax_of
+from engine.reading.pixels import stored_frames
 from engine.reading.rescale import Int16OverflowError, Scale, first_scale, fitting_scale, padding_is_plausible, to_int16
+from engine.reading.source import Source, dataset_source, file_source, require_bytes
 from engine.volume import SliceReference, Volume
 
 MAXIMUM_VOXELS = 2**31
 MINORITY = 0.1
-_SLACK_BYTES = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """An instance that can be opened: its header alone, and whole; `size_bytes` bounds what its pixels can be."""
-
-    header: Callable[[], Dataset]
-    whole: Callable[[], Dataset]
-    size_bytes: Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
     frame: FrameHeader
-    source: _Source
+    source: Source
 
 
 def read_volume(datasets: Sequence[Dataset]) -> Volume:
@@ -44,7 +34,7 @@ def read_volume(datasets: Sequence[Dataset]) -> Volume:
         Refusal: they are not one stack of slices of CT, MR or PET; the reason is for a physician.
     """
     with quiet():
-        return _read([_Source(lambda d=d: d, lambda d=d: d, lambda d=d: _pixel_bytes(d)) for d in datasets])  # type: ignore[misc]
+        return _read([dataset_source(dataset) for dataset in datasets])
 
 
 def read_series(paths: Sequence[Path]) -> Volume:
@@ -55,27 +45,10 @@ def read_series(paths: Sequence[Path]) -> Volume:
         OSError: a file cannot be opened or read.
     """
     with quiet():
-        return _read([_file_source(path) for path in paths])
+        return _read([file_source(path, HEADER_KEYWORDS) for path in paths])
 
 
-def _file_source(path: Path) -> _Source:
-    def header() -> Dataset:
-        with refusing("A file cannot be read as DICOM"):
-            return dcmread(path, stop_before_pixels=True, specific_tags=list(HEADER_KEYWORDS), force=True)
-
-    def whole() -> Dataset:
-        with refusing("A file cannot be read as DICOM"):
-            return dcmread(path, force=True)
-
-    return _Source(header, whole, lambda: path.stat().st_size + _SLACK_BYTES)
-
-
-def _pixel_bytes(dataset: Dataset) -> int:
-    with refusing("The pixel data of an image cannot be read"):
-        return len(dataset.PixelData) if "PixelData" in dataset else 0
-
-
-def _read(sources: Sequence[_Source]) -> Volume:
+def _read(sources: Sequence[Source]) -> Volume:
     slices, remarks = _slices(sources)
     found = _by_key(slices)
     report = examine([each.frame.plane for each in found.values()])
@@ -102,7 +75,7 @@ def _read(sources: Sequence[_Source]) -> Volume:
     )
 
 
-def _slices(sources: Sequence[_Source]) -> tuple[list[_Slice], list[str]]:
+def _slices(sources: Sequence[Source]) -> tuple[list[_Slice], list[str]]:
     """Every frame of every instance; a few instances that are no slices (a captured screen) are left out.
 
     A damaged slice is never left out: the result would lack a part of the patient.
@@ -113,7 +86,7 @@ def _slices(sources: Sequence[_Source]) -> tuple[list[_Slice], list[str]]:
         try:
             header = source.header()
             frames = frames_of(header)
-            _require_bytes(header, frames[0], source)
+            require_bytes(header, frames[0].pixel_format, source)
         except NotASlice as refusal:
             refused.append(refusal)
         else:
@@ -123,20 +96,6 @@ def _slices(sources: Sequence[_Source]) -> tuple[list[_Slice], list[str]]:
     if len({each.frame.modality for each in slices}) > 1:
         raise Refusal("The series mixes CT, MR or PET images. Send each as a series of its own.")
     return slices, [f"{len(refused)} of {len(sources)} instances left out: {min(map(str, refused))}"] if refused else []
-
-
-def _require_bytes(header: Dataset, frame: FrameHeader, source: _Source) -> None:
-    """Uncompressed pixels need their room in the file; this is known before anything is allocated.
-
-    Raises:
-        Refusal: the file is too small for what its header claims.
-    """
-    with refusing("An image's header cannot be read"):
-        transfer_syntax = transfer_syntax_of(header)
-        compressed = transfer_syntax.is_compressed or transfer_syntax.is_deflated
-    expected = frame.pixel_format.frame_bytes * frame.pixel_format.frames
-    if not compressed and source.size_bytes() < expected:
-        raise Refusal(f"The pixel data of an image is truncated: {expected} bytes are claimed, fewer are there. Send it again.")
 
 
 def _by_key(slices: Sequence[_Slice]) -> dict[tuple[str, int], _Slice]:

@@ -12,6 +12,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     EnhancedSRStorage,
+    ParametricMapStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -29,6 +30,7 @@ FORMS = {
     ResultKind.SEG: (SegmentationStorage,),
     ResultKind.SR: (Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage),
     ResultKind.SC: (SecondaryCaptureImageStorage,),
+    ResultKind.PM: (ParametricMapStorage,),
 }
 
 

@@ -167,7 +167,8 @@ def _folders(output: Path, taken: Sequence[Series]) -> list[Path]:
 def _analyse(configuration: NodeConfiguration, spec: "EngineSpec", series: Series, folder: Path, quiet: bool) -> "Analysis":
     from dicom_node.assemble import assess, input_digest
     from dicom_node.node.processing import equipment
-    from dicom_node.pipeline.analysis import AnalysisTask, Analyst, ResultIdentity
+    from dicom_node.pipeline.analysis import AnalysisTask, Analyst
+    from dicom_node.report import ResultIdentity
 
     assessment = assess(series, time.time(), configuration.assemble.policy(), None)
     configured = spec.name in {e.name for e in configuration.engines}
@@ -236,7 +237,7 @@ def _facts(analysis: "Analysis") -> dict[str, object]:
     return {
         "outcome": analysis.outcome,
         "summary": analysis.summary,
-        "segments": analysis.segments,
+        "found": analysis.found,
         "remarks": analysis.remarks,
         "device": analysis.device,
         "timings_s": dict(analysis.timings_s),

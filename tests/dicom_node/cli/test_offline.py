@@ -35,7 +35,7 @@ def test_infer_again_gives_the_same_bytes_and_tells_scripts_what_it_made(tmp_pat
     assert written(tmp_path / "out") == written(analysed)
     assert set(written(analysed)) == {"seg.dcm", "sr.dcm", "overlay.png"}
     assert (told["outcome"], told["problems"]) == ("findings", [])
-    assert [s["label"] for s in told["segments"]] == ["Air"]
+    assert [s["label"] for s in told["found"]] == ["Air"]
     for result in told["results"]:
         assert pydicom.dcmread(result["path"]).SOPInstanceUID == result["sop_instance_uid"]
 

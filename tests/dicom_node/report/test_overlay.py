@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dicom_node.report.overlay import draw_overlay, render_overlay, side
+from dicom_node.report.overlay import draw_overlay, render_overlay
+from dicom_node.report.panels import side
 from tests.reported_series import ReportedSeries, reported_series
 
 

@@ -1,0 +1,180 @@
+"""What an engine claims beside masks: judgements, the examination as a whole, whole images, heat maps."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+
+from dicom_node.model import Result, ResultKind
+from dicom_node.report import check_results, make_results
+from engine.findings import Code, Evaluation, Explanation, Findings, Measurement, Segment
+from tests.reported_series import ABNORMAL, LUNG, MILLIMETRE, NODULE, ReportedSeries, reported_series
+
+CATEGORY = Evaluation(Code("category", "99DCMNODE", "Lung-RADS style category"), Code("4A", "99DCMNODE", "4A"))
+IN_WORDS = Evaluation(Code("129739002", "SCT", "Attenuation"), "part solid")
+COUNT = Measurement(Code("number", "99DCMNODE", "Number of nodules"), 1, Code("{nodules}", "UCUM", "nodules"))
+BOTH = frozenset({ResultKind.SC, ResultKind.PM})
+QUALITATIVE, DERIVED, GROUP = "C0034375", "126011", "125007"
+
+
+def heat_map(first: tuple[int, int, int] = (4, 20, 8), shape: tuple[int, int, int] = (6, 12, 10)) -> Explanation:
+    """Heat that rises along slices, rows and columns: any turn or shift shows."""
+    ramp = np.indices(shape).sum(axis=0).astype(np.float32)
+    return Explanation("nodule-1", "Grad-CAM, malignancy of nodule 1", ramp / ramp.max(), first)
+
+
+def claims(case: ReportedSeries) -> Findings:
+    left, right, nodule = case.findings.segments
+    judged = replace(nodule, evaluations=(CATEGORY, IN_WORDS))
+    more = {"measurements": (COUNT,), "evaluations": (CATEGORY,), "explanations": (heat_map(),)}
+    return replace(case.findings, segments=(left, right, judged), **more)
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> ReportedSeries:
+    return reported_series(tmp_path_factory.mktemp("claims"))
+
+
+@pytest.fixture(scope="module")
+def results(case: ReportedSeries, tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
+    return case.report(tmp_path_factory.mktemp("results"), claims(case), extra_kinds=BOTH)
+
+
+def of_kind(results: list[Result], kind: ResultKind) -> list[Dataset]:
+    return [pydicom.dcmread(r.path) for r in results if r.kind is kind and r.rank == 0]
+
+
+def items(item: Dataset, concept: str = "") -> Iterator[Dataset]:
+    """Content items below with this concept name."""
+    for child in item.get("ContentSequence") or []:
+        names = child.get("ConceptNameCodeSequence")
+        if names and concept in ("", names[0].CodeValue):
+            yield child
+        yield from items(child, concept)
+
+
+def said(item: Dataset) -> list[str]:
+    """Texts, codes and numbers of an item's own children."""
+    found = []
+    for child in item.ContentSequence:
+        coded = child.get("ConceptCodeSequence")
+        number = child.get("MeasuredValueSequence")
+        found.append(coded[0].CodeValue if coded else str(number[0].NumericValue) if number else child.get("TextValue", ""))
+    return found
+
+
+def test_judgements_stand_in_the_group_of_their_segment(results: list[Result]) -> None:
+    (sr,) = of_kind(results, ResultKind.SR)
+    judged = [g for g in items(sr, GROUP) if "4A" in said(g)]
+    assert len(judged) == 1
+    assert "part solid" in said(judged[0])
+    assert "Nodule 1" in said(judged[0])
+
+
+def test_what_is_said_of_the_examination_stands_apart(results: list[Result]) -> None:
+    (sr,) = of_kind(results, ResultKind.SR)
+    (derived,), (qualitative,) = list(items(sr, DERIVED)), list(items(sr, QUALITATIVE))
+    assert said(derived) == ["1.0"]
+    assert "4A" in said(qualitative)
+
+
+def test_who_is_behind_local_codes_is_told(results: list[Result]) -> None:
+    (sr,) = of_kind(results, ResultKind.SR)
+    (scheme,) = sr.CodingSchemeIdentificationSequence
+    assert (scheme.CodingSchemeDesignator, scheme.CodingSchemeResponsibleOrganization) == ("99DCMNODE", "Example Makers")
+    assert "CodingSchemeIdentificationSequence" not in of_kind(results, ResultKind.SEG)[0]
+
+
+def test_a_heat_map_is_a_capture_of_its_own_beside_the_overview(results: list[Result]) -> None:
+    overview, explanation = of_kind(results, ResultKind.SC)
+    assert overview.SeriesInstanceUID == explanation.SeriesInstanceUID
+    assert (overview.InstanceNumber, explanation.InstanceNumber) == (1, 1001)
+    assert explanation.DerivationDescription == "Grad-CAM, malignancy of nodule 1; not for measuring"
+    assert len(explanation.SourceImageSequence) == 6
+    assert sorted(r.path.name for r in results if r.kind in BOTH) == ["pm.dcm", "sc-part-1.dcm", "sc.dcm"]
+
+
+def test_heat_is_seen_in_colour_where_it_is(case: ReportedSeries) -> None:
+    made = make_results(claims(case), case.volume, case.headers, case.report_context(extra_kinds=BOTH))
+    pixels = next(m.dataset for m in made if m.kind is ResultKind.SC and m.part == 1).pixel_array.astype(int)
+    whole = pixels[10:430, 10:430]
+    rows, columns = np.nonzero(whole[..., 0] - whole[..., 2] > 80)  # red beyond blue
+    scale = 420 / case.volume.voxels.shape[2]
+    assert 20 * scale <= rows.min() < rows.max() <= 33 * scale
+    assert 8 * scale <= columns.min() < columns.max() <= 19 * scale
+
+
+@pytest.mark.parametrize("variant", ["axial", "oblique", "descending", "tilted", "enhanced"])
+def test_a_parametric_map_places_the_heat_where_it_is(variant: str, tmp_path: Path) -> None:
+    case = reported_series(tmp_path / "source", variant, slices=12, rows=48)
+    explanation = heat_map()
+    findings = replace(case.findings, explanations=(explanation,))
+    written = case.report(tmp_path / "results", findings, extra_kinds=frozenset({ResultKind.PM}))
+    assert check_results(written, case.headers, case.volume, findings) == []
+    (pm,) = of_kind(written, ResultKind.PM)
+    mapping = pm.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
+    heat = pm.pixel_array * mapping.RealWorldValueSlope + mapping.RealWorldValueIntercept
+    shared = pm.SharedFunctionalGroupsSequence[0]
+    along = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float).reshape(2, 3)
+    spacing = shared.PixelMeasuresSequence[0].PixelSpacing
+    for frame, values in zip(pm.PerFrameFunctionalGroupsSequence, heat, strict=True):
+        corner = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
+        cited = frame.DerivationImageSequence[0].SourceImageSequence[0]
+        key = (cited.ReferencedSOPInstanceUID, cited.get("ReferencedFrameNumber"))
+        k = [(s.sop_instance_uid, s.frame_number) for s in case.volume.slices].index(key)
+        offset = corner - case.volume.positions_mm[k]
+        assert (offset @ along[1] / spacing[0], offset @ along[0] / spacing[1]) == pytest.approx((20, 8), abs=1e-3)
+        np.testing.assert_allclose(values, explanation.heat[k - 4], atol=1e-4)
+
+
+def test_a_repeated_run_writes_the_same_pictures_and_maps(case: ReportedSeries, results: list[Result], tmp_path: Path) -> None:
+    again = replace(case, headers=case.headers[::-1]).report(tmp_path, claims(case), extra_kinds=BOTH)
+    assert [r.path.read_bytes() for r in again] == [r.path.read_bytes() for r in results]
+    assert len({r.sop_instance_uid for r in results}) == len(results)
+
+
+def test_without_a_taker_no_picture_and_no_map_is_made(case: ReportedSeries, tmp_path: Path) -> None:
+    assert {r.kind for r in case.report(tmp_path, claims(case))} == {ResultKind.SEG, ResultKind.SR}
+
+
+@pytest.mark.parametrize("first", [(-1, 0, 0), (20, 0, 0), (0, 60, 0), (0, 0, 60)])
+def test_heat_outside_the_volume_is_refused(case: ReportedSeries, first: tuple[int, int, int]) -> None:
+    findings = replace(case.findings, explanations=(heat_map(first),))
+    with pytest.raises(ValueError, match="does not lie on"):
+        make_results(findings, case.volume, case.headers, case.context)
+
+
+def many_nodules(case: ReportedSeries, count: int = 20) -> Findings:
+    """Blocks of 2 x 3 x 3 voxels in rows; each with two axes in plane and a category."""
+    segments = []
+    for n in range(count):
+        mask = np.zeros(case.volume.voxels.shape, bool)
+        row, column = 8 + 8 * (n // 5), 8 + 10 * (n % 5)
+        mask[n : n + 2, row : row + 3, column : column + 3] = True
+        axes = (
+            Measurement(Code("103339001", "SCT", "Long Axis"), 9.5 + n, MILLIMETRE),
+            Measurement(Code("103340004", "SCT", "Short Axis"), 6.0 + n, MILLIMETRE),
+        )
+        segments.append(
+            Segment(f"nodule-{n + 1}", f"Nodule {n + 1}", mask, ABNORMAL, NODULE, None, LUNG, (255, 80, 60), axes, (CATEGORY,))
+        )
+    return replace(case.findings, segments=tuple(segments))
+
+
+def test_twenty_nodules_keep_their_axes_and_tracking_uids(case: ReportedSeries, tmp_path: Path) -> None:
+    findings = many_nodules(case)
+    written = case.report(tmp_path, findings)
+    assert check_results(written, case.headers, case.volume, findings) == []
+    (seg,), (sr,) = of_kind(written, ResultKind.SEG), of_kind(written, ResultKind.SR)
+    assert len({s.TrackingUID for s in seg.SegmentSequence}) == 20
+    assert seg.SegmentsOverlap == "NO"
+    for n, segment in enumerate(seg.SegmentSequence):
+        groups = [g for g in items(sr, GROUP) if any(i.get("UID") == segment.TrackingUID for i in g.ContentSequence)]
+        assert len(groups) == 2
+        numbers = [value for g in groups for value in said(g)]
+        assert str(9.5 + n) in numbers
+        assert str(6.0 + n) in numbers
