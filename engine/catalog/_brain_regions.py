@@ -1,0 +1,82 @@
+"""From what the network says of each voxel to a tumour: plausible foci only, whole, and within the brain."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32
+from scipy import ndimage
+from torch import Tensor
+
+MINIMUM_FOCUS_ML = 0.3
+"""Smaller foci are more often noise, vessels or harmless spots than tumour."""
+CERTAIN = 0.8
+"""A focus needs a voxel that is tumour with this probability."""
+_CLOSED = 20.0
+"""Logit of what lies enclosed in tumour."""
+_SPECK_SHARE = 0.1
+"""Of the largest piece of brain: smaller pieces are eyes or muscle."""
+
+_NEIGHBOURS = ndimage.generate_binary_structure(3, 3)
+
+
+@dataclass(frozen=True)
+class Regions:
+    """What was found on the network's grid.
+
+    Attributes:
+        fields: logits of tumour and of its enhancing part, far below 0 away from the foci that count.
+        foci_ml: volumes of the foci, largest first.
+        brain_ml: volume of the brain, tumour included.
+    """
+
+    fields: Float32[Tensor, "2 slices rows columns"]
+    foci_ml: tuple[float, ...]
+    brain_ml: float
+
+    @property
+    def tumour_ml(self) -> float:
+        return sum(self.foci_ml)
+
+
+def find_regions(logits: Float32[Tensor, "4 slices rows columns"], voxel_ml: float) -> Regions:
+    """Foci of tumour within the brain.
+
+    Args:
+        logits: outside, brain, tumour, enhancing tumour.
+        voxel_ml: volume of one voxel.
+    """
+    tumour = _margin(logits, (2, 3), (0, 1))
+    enhancing = _margin(logits, (3,), (0, 1, 2))
+    found = (tumour > 0).numpy()
+    brain = _largest((_margin(logits, (1, 2, 3), (0,)) > 0).numpy())
+    counted, number = ndimage.label(found, _NEIGHBOURS)
+    kept, foci_ml = np.zeros_like(found), []
+    for focus in range(1, number + 1):
+        mask = counted == focus
+        volume_ml = float(np.count_nonzero(mask)) * voxel_ml
+        certain = float(torch.sigmoid(tumour[torch.from_numpy(mask)].max())) >= CERTAIN
+        if volume_ml >= MINIMUM_FOCUS_ML and certain and (mask & brain).any():
+            kept |= mask
+            foci_ml.append(volume_ml)
+    enclosed = ndimage.binary_fill_holes(kept) & ~kept
+    near = torch.from_numpy(ndimage.binary_dilation(kept | enclosed, _NEIGHBOURS))
+    tumour = torch.where(torch.from_numpy(enclosed), _CLOSED, tumour)
+    fields = torch.stack([torch.where(near, field, -_CLOSED) for field in (tumour, enhancing)])
+    return Regions(fields, tuple(sorted(foci_ml, reverse=True)), float(np.count_nonzero(brain | kept)) * voxel_ml)
+
+
+def _margin(logits: Float32[Tensor, "4 slices rows columns"], yes: tuple[int, ...], no: tuple[int, ...]) -> Tensor:
+    """Logit of any of some classes against the others."""
+    ends = torch.logsumexp(logits[list(yes)], 0) - torch.logsumexp(logits[list(no)], 0)
+    return ends.clamp(-_CLOSED, _CLOSED)
+
+
+def _largest(mask: Bool[np.ndarray, "slices rows columns"]) -> Bool[np.ndarray, "slices rows columns"]:
+    """The largest piece and those nearly as large: a brain cut by missing slices may be in two."""
+    counted, number = ndimage.label(mask)
+    if not number:
+        return mask
+    sizes = np.bincount(counted.ravel())
+    sizes[0] = 0
+    return np.asarray((sizes >= _SPECK_SHARE * sizes.max())[counted] & mask)

@@ -1,0 +1,69 @@
+"""Random windows of head phantoms, as the engine brain-tumor will see heads."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.catalog._brain_intensity import relative_to_brain
+from engine.models import Intensity
+from training.cases import Case, CaseStore
+from training.phantoms.head import TUMOUR, head
+
+
+def make_case(seed: int) -> Case:
+    """FLAIR and contrast T1 [2, slice, row, column], and labels."""
+    phantom = head(seed)
+    return np.stack([phantom.flair, phantom.contrast_t1]), phantom.labels
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSampler:
+    """Batches of windows, scaled as in the engine, mirrored at random, half of them without the contrast T1.
+
+    Attributes:
+        window: slices, rows, columns.
+        normalise: from shares of the brain's value to the input of the network.
+        without_t1: share of windows without the contrast T1; its enhancing part is then tumour like the rest.
+    """
+
+    store: CaseStore
+    numbers: range
+    window: tuple[int, int, int]
+    normalise: Intensity
+    batch: int = 2
+    without_t1: float = 0.5
+
+    def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Images [batch, 2, slice, row, column] and labels [batch, slice, row, column]."""
+        pairs = [self._draw(generator) for _ in range(self.batch)]
+        images = torch.stack([image for image, _ in pairs]).contiguous(memory_format=torch.channels_last_3d)
+        return images, torch.stack([labels for _, labels in pairs])
+
+    def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        def uniform(low: float, high: float) -> float:
+            return low + (high - low) * float(torch.rand((), generator=generator))
+
+        images, labels = self.store.load(self.numbers[int(uniform(0, len(self.numbers) - 1e-3))])
+        bent = [_bent(torch.from_numpy(image).float(), uniform(0.8, 1.25)) for image in images]
+        channels = self.normalise(torch.stack([relative_to_brain(image) for image in bent]))
+        truth = torch.from_numpy(labels).long()
+        if uniform(0, 1) < 0.2:
+            shift = [int(uniform(-1, 2)) for _ in range(3)]
+            channels[1] = torch.roll(channels[1], shift, (0, 1, 2))
+        if uniform(0, 1) < self.without_t1:
+            channels[1] = 0
+            truth = truth.clamp(max=TUMOUR)
+        if uniform(0, 1) < 0.5:
+            channels, truth = channels.flip(-1), truth.flip(-1)
+        places = [(uniform(0, 1) + uniform(0, 1)) / 2 for _ in truth.shape]  # the brain lies in the middle
+        starts = [round(place * (count - size)) for place, count, size in zip(places, truth.shape, self.window, strict=True)]
+        part = tuple(slice(start, start + size) for start, size in zip(starts, self.window, strict=True))
+        return channels[(slice(None), *part)], truth[part]
+
+
+def _bent(image: Tensor, exponent: float) -> Tensor:
+    """Another scaling curve of the scanner."""
+    top = image.max().clamp(min=1)
+    return top * (image / top) ** exponent
