@@ -42,6 +42,7 @@ def make_captures(findings: Findings, analysed: Analysed, source: Source, contex
             dataset.DerivationCodeSequence = [concept(VISUAL_EXPLANATION)]
         description = f"AI {context.engine.title} snapshot (not for measuring)"
         stamp(dataset, source, context, findings.algorithm, ResultKind.SC, description)
+        dataset.DateOfSecondaryCapture, dataset.TimeOfSecondaryCapture = dataset.ContentDate, dataset.ContentTime
         dataset.InstanceNumber = context.identity.revision + NUMBERS_OF_A_PART * part
         made.append(MadeResult(ResultKind.SC, 0, dataset, part))
     return made

@@ -10,10 +10,24 @@ import pytest
 from pydicom.dataset import Dataset
 
 from dicom_node.model import Result, ResultKind
-from dicom_node.report import check_results, make_results
-from engine.findings import Code, Evaluation, Explanation, Findings, Measurement, Segment
-from tests.reported_series import ABNORMAL, LUNG, MILLIMETRE, NODULE, ReportedSeries, reported_series
+from dicom_node.report import ReportContext, check_results, make_results, write_results
+from engine.findings import Code, Evaluation, Explanation, Findings, ImageFinding, Measurement, Outcome, Segment
+from engine.projection import ProjectionImage
+from engine.reading import read_images
+from tests.reported_series import (
+    ABNORMAL,
+    ALGORITHM,
+    LONG_AXIS,
+    LUNG,
+    MILLIMETRE,
+    NODULE,
+    ReportedSeries,
+    context_of,
+    reported_series,
+)
+from tests.synthetic_projection import write_projection
 
+SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
 CATEGORY = Evaluation(Code("category", "99DCMNODE", "Lung-RADS style category"), Code("4A", "99DCMNODE", "4A"))
 IN_WORDS = Evaluation(Code("129739002", "SCT", "Attenuation"), "part solid")
 COUNT = Measurement(Code("number", "99DCMNODE", "Number of nodules"), 1, Code("{nodules}", "UCUM", "nodules"))
@@ -156,13 +170,69 @@ def many_nodules(case: ReportedSeries, count: int = 20) -> Findings:
         row, column = 8 + 8 * (n // 5), 8 + 10 * (n % 5)
         mask[n : n + 2, row : row + 3, column : column + 3] = True
         axes = (
-            Measurement(Code("103339001", "SCT", "Long Axis"), 9.5 + n, MILLIMETRE),
-            Measurement(Code("103340004", "SCT", "Short Axis"), 6.0 + n, MILLIMETRE),
+            Measurement(LONG_AXIS, 9.5 + n, MILLIMETRE),
+            Measurement(SHORT_AXIS, 6.0 + n, MILLIMETRE),
         )
         segments.append(
             Segment(f"nodule-{n + 1}", f"Nodule {n + 1}", mask, ABNORMAL, NODULE, None, LUNG, (255, 80, 60), axes, (CATEGORY,))
         )
     return replace(case.findings, segments=tuple(segments))
+
+
+def radiographs(directory: Path) -> tuple[list[Dataset], tuple[ProjectionImage, ...], ReportContext]:
+    """Two DX images of a series, read; and a context for results about them."""
+    for number in (1, 2):
+        write_projection(directory / f"{number}.dcm", number=number)
+    paths = sorted(directory.iterdir())
+    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in paths]
+    return headers, read_images(paths), context_of(headers)
+
+
+def opacity(images: tuple[ProjectionImage, ...], image: int = 1) -> Findings:
+    number = (Measurement(Code("122157", "DCM", "Probability"), 91.0, Code("%", "UCUM", "percent")),)
+    finding = ImageFinding("opacity", "Opacity", image, ABNORMAL, NODULE, number, (CATEGORY,))
+    heat = np.zeros((1, *images[image].pixels.shape), np.float32)
+    heat[0, 25:35, 35:45] = 1
+    explanation = Explanation("opacity", "Grad-CAM, opacity", heat, (image, 0, 0))
+    return Findings(ALGORITHM, Outcome.FINDINGS, images=(finding,), explanations=(explanation,))
+
+
+def test_a_claim_about_a_whole_image_cites_it_and_has_no_seg(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    headers, images, context = radiographs(tmp_path / "source")
+    findings = opacity(images)
+    written = write_results(make_results(findings, images, headers, context), tmp_path / "results")
+    assert check_results(written, headers, images, findings) == []
+    assert {r.kind for r in written} == {ResultKind.SR, ResultKind.SC}
+    (group,) = items(of_kind(written, ResultKind.SR)[0], GROUP)
+    assert [value for value in said(group) if value in ("91.0", "4A")] == ["91.0", "4A"]
+    (cited,) = (i.ReferencedSOPSequence[0] for i in group.ContentSequence if i.ValueType == "IMAGE")
+    assert cited.ReferencedSOPInstanceUID == headers[1].SOPInstanceUID
+    overview, explanation = of_kind(written, ResultKind.SC)
+    assert [len(c.SourceImageSequence) for c in (overview, explanation)] == [2, 1]
+    assert list(explanation.PatientOrientation) == ["L", "F"]
+
+
+def test_a_claim_about_an_image_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    headers, images, context = radiographs(tmp_path)
+    with pytest.raises(ValueError, match="which is not there"):
+        make_results(opacity(images), images[:1], headers, context)
+
+
+def test_other_series_that_were_looked_at_are_evidence_and_nothing_else(case: ReportedSeries, tmp_path: Path) -> None:
+    other = reported_series(tmp_path / "other", "oblique", slices=3)
+    alone = case.report(tmp_path / "alone")
+    made = make_results(case.findings, case.volume, case.headers, case.context, other.headers)
+    written = write_results(made, tmp_path / "both")
+    assert check_results(written, case.headers, case.volume, case.findings, other.headers) == []
+    (sr,) = of_kind(written, ResultKind.SR)
+    listed = {
+        s.SeriesInstanceUID: len(s.ReferencedSOPSequence)
+        for e in sr.CurrentRequestedProcedureEvidenceSequence
+        for s in e.ReferencedSeriesSequence
+    }
+    assert listed[other.headers[0].SeriesInstanceUID] == 3
+    assert of_kind(written, ResultKind.SEG) == of_kind(alone, ResultKind.SEG)
 
 
 def test_twenty_nodules_keep_their_axes_and_tracking_uids(case: ReportedSeries, tmp_path: Path) -> None:
