@@ -78,6 +78,10 @@ conformance: packages $(TEST_STAMP) ## the long tests: every judge on every vari
 bench-report: $(TEST_STAMP) ## findings to SEG and SR, beside highdicom's own SEG: a ratio
 	@$(BIN)/python -W ignore -m bench.report_speed
 
+.PHONY: evaluate
+evaluate: $(TEST_STAMP) ## every shipped engine on the real cases beside the repository: a table and pictures in bench/results
+	@$(BIN)/python -W ignore -m bench.evaluate_real
+
 .PHONY: install
 install: ## put the service into PREFIX, its units and configuration into DESTDIR/…; started by hand
 	@systemd/install files

@@ -1,4 +1,4 @@
-"""Pictures of truth and result on the images: green the truth's outline, magenta the result's."""
+"""Pictures of truth and result on the images: green the truth's outline, magenta the result's, yellow where they agree."""
 
 import io
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from scipy.ndimage import binary_erosion
 
 from engine.volume import Volume
 
-TRUTH_RGB, FOUND_RGB = (60, 220, 90), (255, 60, 200)
+TRUTH_RGB, FOUND_RGB, BOTH_RGB = (60, 220, 90), (255, 60, 200), (255, 250, 150)
 CAPTION = (
-    "Green: outline of the truth; magenta: of the result; left where the structure is largest, right where they differ most."
+    "Outlines: green the truth, magenta the result, yellow both; left where the structure is largest, right where they differ."
 )
 LUNG_WINDOW_HU, SOFT_WINDOW_HU = (-1350.0, 250.0), (-110.0, 240.0)
 AIR_HU = -400.0
@@ -64,10 +64,14 @@ def _panel(
     low, high = window
     grey: Float[np.ndarray, "rows columns"] = np.clip((volume.voxels[index] - low) / (high - low), 0, 1) * 255
     image = np.asarray(Image.fromarray(grey.astype(np.uint8)).resize(size, Image.Resampling.BILINEAR).convert("RGB")).copy()
-    for masks, colour in ((truth, TRUTH_RGB), (found, FOUND_RGB)):
-        for mask in masks.values():
-            image[_outline(mask[index], size)] = colour
+    true, ours = (_outlines(masks, index, size) for masks in (truth, found))
+    image[true], image[ours], image[true & ours] = TRUTH_RGB, FOUND_RGB, BOTH_RGB
     return image
+
+
+def _outlines(masks: Mapping[str, Mask], index: int, size: tuple[int, int]) -> Plane:
+    outlines = [_outline(mask[index], size) for mask in masks.values()]
+    return np.asarray(np.any(outlines or [np.zeros(size[::-1], bool)], axis=0))
 
 
 def _outline(plane: Plane, size: tuple[int, int]) -> Plane:

@@ -49,6 +49,7 @@ class CaseResult:
         outcome: of the findings in words, or "refused".
         reason: of a refusal, or why nothing was found.
         detection: structure -> match of candidates and true lesions, where lesions are known.
+        found_ml: volume of every segment by its key, labelled or not.
         picture: PNG of truth and result; empty where there is neither.
     """
 
@@ -60,6 +61,7 @@ class CaseResult:
     remarks: tuple[str, ...]
     structures: tuple[StructureScore, ...]
     detection: Mapping[str, ScanMatch]
+    found_ml: Mapping[str, float]
     picture: bytes
     seconds: float
 
@@ -117,7 +119,8 @@ def evaluate_case(engine: AnyEngine, case: LabelledVolume, tolerance_mm: float) 
             structure: match_scan(lesions, candidates_of(segments, structure, case.volume))
             for structure, lesions in case.lesions.items()
         },
-        picture=overlay(case.volume, case.truth, found),
+        found_ml={segment.key: case.volume.volume_ml(segment.mask) for segment in segments},
+        picture=overlay(case.volume, case.truth, found or {segment.key: segment.mask for segment in segments}),
         seconds=seconds,
     )
 
@@ -160,8 +163,8 @@ def candidates_of(segments: Iterable[Segment], structure: str, volume: Volume) -
 
 
 def confidence_of(segment: Segment) -> float:
-    """What the segment's measurements say (CONFIDENCE_CODES); 1 where they say nothing."""
-    stated = {measurement.name.value: measurement.value for measurement in segment.measurements}
+    """What the segment's measurements say (CONFIDENCE_CODES, the first of equals); 1 where they say nothing."""
+    stated = {measurement.name.value: measurement.value for measurement in reversed(segment.measurements)}
     return next((stated[code] for code in CONFIDENCE_CODES if code in stated), 1.0)
 
 
