@@ -53,8 +53,12 @@ class Metadata(BaseModel):
     Attributes:
         network_def: `_target_` and arguments of the network.
         spacing_mm: (slice, row, column) of the network's grid.
-        orientation: of that grid's index axes; the only one known says slices to the head, rows posterior, columns left.
+        orientation: of that grid's index axes: "SPL": slices to the head, rows posterior, columns left. "RAS": as MONAI's
+            bundles have it, the first index to the right, the second to the front, the third to the head.
+        sampling: how its values are made, as in engine.resampling.
         context_voxels: how far from a voxel the network looks, at least; the halo of tiles.
+        window_voxels: what the network must see at a time, for those that normalise over all they see (instance, group).
+        interpolated: what comes back to the source's grid before the largest is taken.
         labels: name of each output channel, background first.
     """
 
@@ -65,10 +69,13 @@ class Metadata(BaseModel):
     authors: str
     network_def: dict[str, Any]
     spacing_mm: tuple[float, float, float]
-    orientation: str = Field(pattern="^SPL$")
+    orientation: Literal["SPL", "RAS"]
+    sampling: Literal["mean", "linear"] = "mean"
     modality: str
     intensity: Intensity
     context_voxels: int = Field(gt=0)
+    window_voxels: tuple[int, int, int] | None = None
+    interpolated: Literal["logits", "probabilities"] = "logits"
     labels: tuple[str, ...]
 
 
@@ -178,14 +185,24 @@ class ImagePackage:
         return _network(self.path, self.metadata.network_def).to(device)
 
 
-def load_package(path: Path) -> ModelPackage:
+def load_package(path: Path, orientations: tuple[str, ...] = ("SPL",)) -> ModelPackage:
     """Check every file against SHA256SUMS and read the metadata.
 
+    Args:
+        path: the package's folder.
+        orientations: those that the caller can feed to the network; engine.runtime knows both.
+
     Raises:
-        ModelPackageError: a file is missing, changed or not listed, or the metadata is not valid.
+        ModelPackageError: a file is missing, changed or not listed, or the metadata is not valid or not for this caller.
     """
     digest = _check_files(path)
-    return ModelPackage(path, _read_metadata(path / METADATA_FILE, Metadata), digest)
+    metadata = _read_metadata(path / METADATA_FILE, Metadata)
+    if metadata.orientation not in orientations:
+        known = " or ".join(orientations)
+        raise ModelPackageError(
+            f"{path / METADATA_FILE}: this engine knows the orientation {known}, not {metadata.orientation}"
+        )
+    return ModelPackage(path, metadata, digest)
 
 
 def load_image_package(path: Path) -> ImagePackage:

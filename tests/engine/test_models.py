@@ -84,9 +84,16 @@ def test_weights_that_do_not_fit_the_network_are_refused(package: Path) -> None:
 
 
 def test_metadata_that_is_not_valid_is_refused(package: Path) -> None:
-    _rewrite(package, orientation="RAS")
+    _rewrite(package, orientation="LIP")
     with pytest.raises(ModelPackageError, match=r"(?s)metadata\.json is not valid.*orientation"):
         load_package(package)
+
+
+def test_an_engine_that_feeds_one_orientation_refuses_another(package: Path) -> None:
+    _rewrite(package, orientation="RAS")
+    with pytest.raises(ModelPackageError, match="knows the orientation SPL, not RAS"):
+        load_package(package)
+    assert load_package(package, ("SPL", "RAS")).metadata.orientation == "RAS"
 
 
 def test_a_projection_package_gives_a_network_in_two_dimensions(tmp_path: Path) -> None:

@@ -1,0 +1,207 @@
+"""From the voxels of a series to a label map by any segmentation package: resample, network, back; on one device.
+
+No volume of floating-point numbers exists at the source's resolution: it is read as int16, sampled to the network's grid, and
+what the network says comes back slab by slab.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+
+from engine.api import Progress
+from engine.models import Metadata, ModelPackage, load_package
+from engine.networks.memory import activation_bytes_per_voxel
+from engine.resampling import CanonicalGrid, canonical_grid, to_canonical, to_source
+from engine.sliding_window import Prediction, Reduce, choose_device, choose_precision, needs_windows, predict, predict_windows
+from engine.volume import Volume
+
+CPU_MEMORY_BYTES = 4_000_000_000
+"""For the processor where the configuration sets no limit."""
+GPU_MEMORY_SHARE = 0.8
+"""Of what is free on a GPU."""
+DEFAULT_WINDOW = (96, 96, 96)
+_ANCHORS: dict[str, Literal["centre", "corner"]] = {"SPL": "centre", "RAS": "corner"}
+
+
+@dataclass(frozen=True)
+class NetworkOutput:
+    """What the network says on its own grid, in canonical order.
+
+    Attributes:
+        image: the volume's values there, in its unit.
+        logits: as the network gave them.
+        device: where they were computed, in words.
+        timings_s: seconds per step.
+    """
+
+    grid: CanonicalGrid
+    image: Float32[Tensor, "slices rows columns"]
+    logits: Float32[Tensor, "classes slices rows columns"]
+    device: str
+    timings_s: dict[str, float]
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """The index of a label for each voxel of the source.
+
+    Attributes:
+        device: where it was computed, in words.
+        timings_s: seconds per step.
+    """
+
+    labels: UInt8[np.ndarray, "slices rows columns"]
+    device: str
+    timings_s: dict[str, float]
+
+
+@dataclass
+class _Clock:
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.timings_s[name] = time.perf_counter() - started
+
+
+class Segmenter:
+    """A package with its network in memory, ready for one volume after the other."""
+
+    def __init__(self, package: ModelPackage | Path, device: str = "auto", memory_limit_bytes: int | None = None) -> None:
+        """Load the weights.
+
+        Args:
+            package: or its folder.
+            device: "auto", "cpu" or "cuda[:n]"; "auto" takes CUDA where there is a GPU.
+            memory_limit_bytes: what one volume may take beside itself, its label map and the weights; None for 4 GB on a
+                processor, and on a GPU for most of what is free.
+
+        Raises:
+            engine.models.ModelPackageError: the package is damaged or changed.
+        """
+        self._package = package if isinstance(package, ModelPackage) else load_package(package, ("SPL", "RAS"))
+        self._device = choose_device(device)
+        self._network = self._package.network(self._device)
+        self._limit_bytes = memory_limit_bytes
+        self._windows = needs_windows(self._network)
+        self._pass_bytes = (
+            0.0 if self._windows else activation_bytes_per_voxel(self._network, 1, self._device, choose_precision(self._device))
+        )
+
+    @property
+    def metadata(self) -> Metadata:
+        return self._package.metadata
+
+    def logits(self, volume: Volume, progress: Progress = lambda step, share: None) -> NetworkOutput:
+        """What the network says of the volume, for engines that draw the borders themselves."""
+        clock = _Clock()
+        grid, image = self._sample(volume, clock, progress)
+        with clock.step("network"):
+            prediction = self._run(self.metadata.intensity(image), None, progress)
+        return NetworkOutput(grid, image.cpu(), prediction.logits, prediction.device, clock.timings_s)
+
+    def labels(self, volume: Volume, progress: Progress = lambda step, share: None) -> LabelMap:
+        """The label of each voxel of the volume; 0 where the source held padding."""
+        clock = _Clock()
+        grid, image = self._sample(volume, clock, progress)
+        with clock.step("network"):
+            network_input = self.metadata.intensity(image)
+            del image
+            prediction = self._run(network_input, self._reduction(), progress)
+            del network_input
+        with clock.step("back"):
+            labels = torch.empty(volume.voxels.shape, dtype=torch.uint8, device=prediction.logits.device)
+            for part, values in to_source(prediction.logits, grid, volume, sampling=self.metadata.sampling):
+                labels[part] = values[0] > 0 if len(values) == 1 else chained_argmax(values)
+                progress("labels", 0.7 + 0.3 * part.stop / len(labels))
+            found = labels.cpu().numpy()
+            if volume.padded is not None:
+                found[volume.padded] = 0
+        return LabelMap(found, prediction.device, clock.timings_s)
+
+    def _sample(
+        self, volume: Volume, clock: _Clock, progress: Progress
+    ) -> tuple[CanonicalGrid, Float32[Tensor, "slices rows columns"]]:
+        metadata = self.metadata
+        progress("resample", 0.0)
+        with clock.step("resample"):
+            grid = canonical_grid(volume, metadata.spacing_mm, anchor=_ANCHORS[metadata.orientation])
+            image = to_canonical(volume, grid, metadata.intensity.clip[0], sampling=metadata.sampling, device=self._device)
+        return grid, image
+
+    def _run(self, image: Float32[Tensor, "slices rows columns"], reduce: Reduce | None, progress: Progress) -> Prediction:
+        metadata = self.metadata
+        progress("network", 0.1)
+        turned = image.flip(1, 2).permute(2, 1, 0) if metadata.orientation == "RAS" else image
+        outside = float(metadata.intensity(torch.tensor(metadata.intensity.clip[0])))
+        if self._windows:
+            window = metadata.window_voxels or DEFAULT_WINDOW
+            prediction = predict_windows(
+                self._network, turned, outside=outside, window=window, device=self._device, reduce=reduce
+            )
+        else:
+            prediction = predict(
+                self._network,
+                turned,
+                outside=outside,
+                context=metadata.context_voxels,
+                device=self._device,
+                voxels_per_pass=self._voxels_per_pass(image.numel()),
+                reduce=reduce,
+                keep=self._device,
+            )
+        progress("labels", 0.7)
+        if metadata.orientation == "RAS":
+            return Prediction(prediction.logits.permute(0, 3, 2, 1).flip(2, 3), prediction.device)
+        return prediction
+
+    def _reduction(self) -> Reduce | None:
+        """Two classes are told apart by one number, whose sign decides."""
+        metadata = self.metadata
+        if len(metadata.labels) == 2:
+            return _share_margin if metadata.interpolated == "probabilities" else _margin
+        return _softmax if metadata.interpolated == "probabilities" else None
+
+    def _voxels_per_pass(self, voxels: int) -> int:
+        """What the limit leaves for one pass, after the network's input, its padded copy and its output."""
+        limit = self._limit_bytes
+        if limit is None:
+            free = torch.cuda.mem_get_info(self._device)[0] * GPU_MEMORY_SHARE if self._device.type == "cuda" else 0
+            limit = int(free) or CPU_MEMORY_BYTES
+        kept = 1 if len(self.metadata.labels) == 2 else len(self.metadata.labels)
+        return max(1, math.floor((limit - 4 * voxels * (2 + kept)) / self._pass_bytes))
+
+
+def chained_argmax(values: Float32[Tensor, "classes *grid"]) -> UInt8[Tensor, "*grid"]:
+    """The index of the largest along the first axis, the first of equals; several times faster than argmax there."""
+    largest = values[0].clone()
+    index = torch.zeros(largest.shape, dtype=torch.uint8, device=values.device)
+    for number in range(1, len(values)):
+        index.masked_fill_(values[number] > largest, number)
+        torch.maximum(largest, values[number], out=largest)
+    return index
+
+
+def _margin(logits: Float32[Tensor, "classes *grid"]) -> Float32[Tensor, "1 *grid"]:
+    """Above 0 where the foreground wins; a single logit is that already."""
+    return logits if len(logits) == 1 else logits[1:] - logits[:1]
+
+
+def _share_margin(logits: Float32[Tensor, "classes *grid"]) -> Float32[Tensor, "1 *grid"]:
+    """Probability of the foreground less that of the background."""
+    return (_margin(logits) / 2).tanh()
+
+
+def _softmax(logits: Float32[Tensor, "classes *grid"]) -> Float32[Tensor, "classes *grid"]:
+    return logits.softmax(0)
