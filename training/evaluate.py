@@ -1,14 +1,14 @@
-"""How well an engine finds what is known to be there."""
+"""What recipes need to score their engine on phantoms; the whole evaluation is training/evaluation."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int16
+from jaxtyping import Int16
 
-from engine.api import Engine
 from engine.volume import SliceReference, Volume
-from training.phantoms.thorax import LEFT_LUNG, RIGHT_LUNG, thorax
+from training.metrics.overlap import dice
+
+__all__ = ["MINIMUM_TRUTH_ML", "Score", "dice", "volume_of"]
 
 MINIMUM_TRUTH_ML = 20.0
 """A structure that barely enters the field of view is not scored."""
@@ -22,12 +22,6 @@ class Score:
 
     def __str__(self) -> str:
         return f"mean {np.mean(self.values):.3f}, median {np.median(self.values):.3f}, lowest {min(self.values):.3f}"
-
-
-def dice(found: Bool[np.ndarray, "*grid"], truth: Bool[np.ndarray, "*grid"]) -> float:
-    """Twice the overlap over the sum; 1 where both are empty."""
-    total = np.count_nonzero(found) + np.count_nonzero(truth)
-    return 2 * np.count_nonzero(found & truth) / total if total else 1.0
 
 
 def volume_of(hu: Int16[np.ndarray, "slices rows columns"], spacing_mm: tuple[float, float, float]) -> Volume:
@@ -45,17 +39,3 @@ def volume_of(hu: Int16[np.ndarray, "slices rows columns"], spacing_mm: tuple[fl
         modality="CT",
         slices=tuple(SliceReference(f"2.25.{index}") for index in range(slices)),
     )
-
-
-def lung_score(engine: Engine, seeds: Iterable[int]) -> Score:
-    """Dice of each lung over the thorax phantoms of the seeds."""
-    values = []
-    for seed in seeds:
-        phantom = thorax(seed)
-        volume = volume_of(phantom.hu, phantom.spacing_mm)
-        found = {segment.key: segment.mask for segment in engine.analyse(volume).segments}
-        for key, label in (("right-lung", RIGHT_LUNG), ("left-lung", LEFT_LUNG)):
-            truth = phantom.labels == label
-            if volume.volume_ml(truth) >= MINIMUM_TRUTH_ML:
-                values.append(dice(found.get(key, np.zeros_like(truth)), truth))
-    return Score(tuple(values))

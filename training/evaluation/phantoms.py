@@ -8,15 +8,13 @@ from jaxtyping import Int16
 
 from engine.volume import Volume
 from training.errors import TrainingError
-from training.evaluate import volume_of
+from training.evaluate import MINIMUM_TRUTH_ML, volume_of
 from training.evaluation.cases import LabelledVolume, attributes_of, lesions_of
 from training.phantoms.abdomen import LESION, LESION_SHAPE, LESION_SPACING_MM, abdomen
 from training.phantoms.head import head
 from training.phantoms.thorax import LEFT_LUNG, RIGHT_LUNG, thorax
 
 FIRST_HELD_OUT_SEED = 900_000
-MINIMUM_LUNG_ML = 20.0
-"""A lung that barely enters the field of view is not scored."""
 NODULE_SPACING_MM, NODULE_SHAPE = (1.25, 0.9, 0.9), (224, 336, 400)
 
 Spacing = tuple[float, float, float]
@@ -38,7 +36,7 @@ def _lungs(seed: int) -> LabelledVolume:
     phantom = thorax(seed)
     case = _case(seed, phantom.hu, phantom.spacing_mm)
     truth = {"right-lung": phantom.labels == RIGHT_LUNG, "left-lung": phantom.labels == LEFT_LUNG}
-    kept = {key: mask for key, mask in truth.items() if case.volume.volume_ml(mask) >= MINIMUM_LUNG_ML}
+    kept = {key: mask for key, mask in truth.items() if case.volume.volume_ml(mask) >= MINIMUM_TRUTH_ML}
     return replace(case, truth=kept)
 
 
@@ -64,7 +62,7 @@ def _brain(seed: int) -> LabelledVolume:
         key=f"phantom-{seed}",
         patient=f"phantom-{seed}",
         volume=flair,
-        truth={"tumor": phantom.labels > 0},
+        truth={"tumour": phantom.labels > 0},
         companions={"t1c": contrast_t1},
         attributes={"skull": "stripped" if phantom.stripped else "whole head"},
     )
