@@ -121,11 +121,11 @@ def _moves(choice: AugmentationChoice, axes: int) -> list[Any]:
 def _looks(choice: AugmentationChoice, axes: int) -> list[Any]:
     widths = (0.25, choice.blur_voxels)
     mode = "trilinear" if axes == 3 else "bilinear"
-    coarse = {"zoom_range": (choice.low_resolution_factor, 1.0), "upsample_mode": mode}
+    zoom = (choice.low_resolution_factor, 1.0)
     offered = (
         (
             choice.low_resolution,
-            lambda p: spatial.RandSimulateLowResolutiond(_IMAGE, prob=p, **coarse),
+            lambda p: spatial.RandSimulateLowResolutiond(_IMAGE, p, upsample_mode=mode, zoom_range=zoom),
         ),
         (choice.blur, lambda p: intensity.RandGaussianSmoothd(_IMAGE, widths, widths, widths, prob=p)),
         (choice.bias_field, lambda p: intensity.RandBiasFieldd(_IMAGE, coeff_range=(0.0, choice.bias_size), prob=p)),

@@ -50,6 +50,7 @@ class Schedule:
             gradient_limit=self.gradient_limit,
             checkpoint_steps=self.checkpoint_steps,
             precision="bfloat16" if self.bfloat16 else "float32",
+            threads=torch.get_num_threads(),
         )
 
 
@@ -87,6 +88,7 @@ def fit(
         TrainingError: the checkpoint was begun with other settings, or the loss is no number.
     """
     plan = plan.plan() if isinstance(plan, Schedule) else plan
+    torch.set_num_threads(plan.threads)
     learner = Learner(network, plan, loss or make_loss(plan.loss))
     first = checkpoints.restore(checkpoint, learner, plan)
     watch = watch if current_group().leads else in_silence

@@ -24,6 +24,7 @@ class Plan:
         encoder: beginnings of the names of those parameters that are the encoder, for the next two.
         frozen_steps: steps during which the encoder stays as it is (pretrained).
         encoder_rate_share: the encoder's learning rate afterwards, as a share of the others'.
+        threads: of the processor. The order of sums follows it, and so do the last digits of the weights.
         checkpoint_steps: after how many steps the state is saved, so that a kill costs little.
         validation_steps: after how many steps the validation looks; 0 for never.
         patience: looks without a better score after which training stops; 0 for never.
@@ -41,13 +42,14 @@ class Plan:
     encoder: tuple[str, ...] = ()
     frozen_steps: int = 0
     encoder_rate_share: float = 1.0
+    threads: int = 1
     checkpoint_steps: int = 50
     validation_steps: int = 0
     patience: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
-        for name in ("steps", "accumulate", "checkpoint_steps"):
+        for name in ("steps", "accumulate", "threads", "checkpoint_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
         if not 0 <= self.averaging < 1:

@@ -39,7 +39,7 @@ def progress_bar(console: Console | None = None) -> Iterator[Watch | None]:
                 left=f"{in_words(watched.left_s)} left",
             )
             if score:
-                progress.console.print(f"step {watched.step}/{watched.steps}, loss {watched.loss:.3f}{score}")
+                progress.console.print(f"step {watched.step}/{watched.steps}, loss {watched.loss:.3f}{score}", highlight=False)
 
         yield watch
 

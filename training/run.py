@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from training.errors import TrainingError
+from training.settings import settings_values
 from training.splits import Fold
 from training.watching import Watch, print_lines
 
@@ -90,7 +91,7 @@ def _described(run: Run, recipe: str, settings: Any) -> dict[str, Any]:
         "data": str(run.data.resolve()) if run.data else "",
         "fold": str(run.fold) if run.fold else "",
         "from": str(run.start_from.resolve()) if run.start_from else "",
-        "settings": json.loads(json.dumps(asdict(settings))),
+        "settings": settings_values(settings),
     }
 
 

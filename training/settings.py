@@ -65,6 +65,12 @@ def parse_settings(kind: type[_Settings], values: Mapping[str, Any], name: str) 
         raise TrainingError("\n".join(f"{name}: {line}" for line in told)) from error
 
 
+def settings_values(settings: Any) -> dict[str, Any]:
+    """Settings as plain values, which `parse_settings` takes."""
+    values: dict[str, Any] = TypeAdapter(type(settings)).dump_python(settings, mode="json")
+    return values
+
+
 def _override(values: dict[str, Any], text: str) -> None:
     key, separator, value = text.partition("=")
     if not separator or not key.strip():
