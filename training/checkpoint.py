@@ -35,13 +35,13 @@ def restore(path: Path, learner: Learner, plan: Plan) -> int:
     if not path.exists():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
-    if "plan" in state:
-        _require_same(path, state["plan"], plan.decisive())
+    _require_same(path, state.get("plan", {}), plan.decisive())
     learner.load_state_dict(state)
     return int(state["step"])
 
 
 def _require_same(path: Path, begun: dict[str, Any], wanted: dict[str, Any]) -> None:
-    changed = [f"{name} {begun.get(name)} then, {value} now" for name, value in wanted.items() if begun.get(name) != value]
+    """Choices that did not exist when it was begun are not compared."""
+    changed = [f"{name} {begun[name]} then, {now} now" for name, now in wanted.items() if begun.get(name, now) != now]
     if changed:
         raise TrainingError(f"{path} was begun with other settings ({'; '.join(changed)}): restore them, or use another folder")

@@ -54,7 +54,7 @@ def record(run: Run, recipe: str, settings: Any) -> None:
         run.folder.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
         return
-    begun = {key: value for key, value in read_record(run.folder).items() if key in wanted}
+    begun = read_record(run.folder)
     if changed := _changes(begun, wanted):
         raise TrainingError(f"{run.folder} holds a run begun otherwise ({'; '.join(changed)}): choose another --output")
 
@@ -96,9 +96,10 @@ def _described(run: Run, recipe: str, settings: Any) -> dict[str, Any]:
 
 
 def _changes(begun: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """What differs, in words; settings that did not exist then are not compared."""
     changes: list[str] = []
-    for key in sorted(begun.keys() | wanted.keys()):
-        then, now = begun.get(key), wanted.get(key)
+    for key in sorted(begun.keys() & wanted.keys()):
+        then, now = begun[key], wanted[key]
         if isinstance(then, dict) and isinstance(now, dict):
             changes += _changes(then, now, f"{prefix}{key}.")
         elif then != now:
