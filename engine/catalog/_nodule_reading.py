@@ -1,0 +1,142 @@
+"""What the networks say of one candidate: its mask, whether it is a nodule, how malignant it looks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32
+from scipy import ndimage
+from torch import Tensor, nn
+
+from engine.catalog._nodule_candidates import Candidate
+from engine.catalog._nodule_patches import AIR_HU, mask_on_source, patch_grid, patch_of
+from engine.catalog._nodule_shape import Features, features_of
+from engine.explain import grad_cam
+from engine.models import Metadata
+from engine.resampling import CanonicalGrid
+from engine.sliding_window import predict
+from engine.volume import Volume
+
+SEGMENTING_SIZE = 64
+STEPS_MM = (0.8, 1.3)
+COARSE_FROM_MM = 20.0
+"""Candidates larger than this are drawn on the coarser step."""
+MASK_LEVEL = 0.5
+CLASSIFYING_SIZE = 48
+NOT_A_NODULE, BENIGN, MALIGNANT = 0, 1, 2
+EXPLAINED_LAYER = "layer3"
+
+Patch = Float32[np.ndarray, "slices rows columns"]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The two networks, what their packages say, and where they run."""
+
+    detector: nn.Module
+    detecting: Metadata
+    classifier: nn.Module
+    classifying: Metadata
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One candidate looked at closely.
+
+    Attributes:
+        candidate: as found; its centre moved to that of the mask.
+        grid: of the patch that the mask was drawn on.
+        level: above zero within the nodule, on that grid.
+        features: measured on that patch.
+        nodule: probability that it is one.
+        malignant: probability that it is malignant, given that it is a nodule.
+        image: what the classifier saw, and where.
+        classified_grid: of `image`.
+    """
+
+    candidate: Candidate
+    grid: CanonicalGrid
+    level: Patch
+    features: Features
+    nodule: float
+    malignant: float
+    image: Float32[Tensor, "channels slices rows columns"]
+    classified_grid: CanonicalGrid
+
+
+def read_candidate(networks: Networks, volume: Volume, candidate: Candidate) -> Reading | None:
+    """Draw and classify a candidate; None where nothing stays of it on the finer patch."""
+    step = STEPS_MM[int(candidate.diameter_mm > COARSE_FROM_MM)]
+    grid = patch_grid(candidate.centre_mm, step, SEGMENTING_SIZE)
+    hu = patch_of(volume, grid)
+    probability = nodule_probability(networks, hu)
+    mask = central_part(probability > MASK_LEVEL, reach=max(3, round(candidate.diameter_mm / 2 / step)))
+    if not mask.any():
+        return None
+    index = np.array(ndimage.center_of_mass(mask))
+    centre = np.array(grid.origin_mm) + index[::-1] * step
+    classified_grid = patch_grid(centre, networks.classifying.spacing_mm[0], CLASSIFYING_SIZE)
+    image = classifier_input(networks, patch_of(volume, classified_grid))
+    odds = classify(networks, image)
+    level = np.where(ndimage.binary_dilation(mask, iterations=1), probability - MASK_LEVEL, -MASK_LEVEL).astype(np.float32)
+    return Reading(
+        candidate=Candidate(centre, candidate.diameter_mm, candidate.score),
+        grid=grid,
+        level=level,
+        features=features_of(hu.numpy(), mask, step),
+        nodule=1 - odds[NOT_A_NODULE],
+        malignant=odds[MALIGNANT] / max(odds[BENIGN] + odds[MALIGNANT], 1e-6),
+        image=image,
+        classified_grid=classified_grid,
+    )
+
+
+def nodule_probability(networks: Networks, hu: Float32[Tensor, "slices rows columns"]) -> Patch:
+    """The detector's probability on a patch."""
+    metadata = networks.detecting
+    prediction = predict(
+        networks.detector,
+        metadata.intensity(hu),
+        outside=float(metadata.intensity(torch.tensor(AIR_HU))),
+        context=metadata.context_voxels,
+        device=networks.device,
+    )
+    return np.asarray(prediction.logits.softmax(0)[1].numpy())
+
+
+def classifier_input(
+    networks: Networks, hu: Float32[Tensor, "slices rows columns"]
+) -> Float32[Tensor, "channels slices rows columns"]:
+    """The classifier sees the image and what the detector marks on it."""
+    marked = torch.from_numpy(nodule_probability(networks, hu))
+    return torch.stack([networks.classifying.intensity(hu), marked])
+
+
+def classify(networks: Networks, image: Float32[Tensor, "channels slices rows columns"]) -> list[float]:
+    """Probabilities of no nodule, a benign and a malignant one; the mean over mirror images."""
+    views = torch.stack([image, image.flip(1), image.flip(2), image.flip(3)]).to(networks.device)
+    with torch.inference_mode():
+        probabilities: list[float] = networks.classifier(views).float().softmax(1).mean(0).cpu().tolist()
+    return probabilities
+
+
+def explain(networks: Networks, reading: Reading) -> Patch:
+    """Grad-CAM of the malignant class on the classifier's patch."""
+    return grad_cam(networks.classifier, EXPLAINED_LAYER, reading.image, MALIGNANT)
+
+
+def source_mask(volume: Volume, reading: Reading) -> Bool[np.ndarray, "slices rows columns"]:
+    """The nodule on the source grid; at least the voxel at its centre's place where slices are thick."""
+    return mask_on_source(volume, reading.grid, reading.level)
+
+
+def central_part(mask: Bool[np.ndarray, "slices rows columns"], reach: int) -> Bool[np.ndarray, "slices rows columns"]:
+    """The connected part with the most voxels near the middle."""
+    parts, count = ndimage.label(mask)
+    if not count:
+        return mask
+    middle = tuple(slice(max(0, size // 2 - reach), size // 2 + reach + 1) for size in mask.shape)
+    near = np.bincount(parts[middle].ravel(), minlength=count + 1)
+    near[0] = 0
+    return np.asarray((parts == near.argmax()) & (near.max() > 0))

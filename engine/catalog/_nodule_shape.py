@@ -1,0 +1,136 @@
+"""What can be measured of a nodule: axes on the source slices, attenuation, roughness."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+
+from engine.volume import Volume
+
+CALCIUM_HU = 220
+CALCIFIED_SHARE = 0.12
+FAT_HU = (-140, -50)
+FAT_SHARE = 0.4
+SOLID_HU = -350
+"""Ground glass ends here (partial volume at the rim lies below, so only the core is asked)."""
+SOLID_SHARE, GROUND_GLASS_SHARE = 0.7, 0.15
+FAT_DEPTH_MM = 2.0
+"""Nearer to the surface partial volume with lung looks like fat."""
+
+Mask = Bool[np.ndarray, "slices rows columns"]
+Patch = Float32[np.ndarray, "slices rows columns"]
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Diameters in the slice where the nodule is longest, and the slice's index."""
+
+    long_mm: float
+    short_mm: float
+    slice_index: int
+
+    @property
+    def mean_mm(self) -> float:
+        return (self.long_mm + self.short_mm) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """A nodule on its isotropic patch.
+
+    Attributes:
+        diameter_mm: of the ball of its volume.
+        attenuation: "solid", "part-solid", "ground-glass", "calcified" or "fat".
+        solid_diameter_mm: of the ball of its solid part's volume.
+        sphericity: area of that ball over the area of the surface, 1 for a ball.
+    """
+
+    diameter_mm: float
+    attenuation: str
+    solid_diameter_mm: float
+    sphericity: float
+
+
+def axes_of(volume: Volume, mask: Mask) -> Axes:
+    """Long axis and the longest perpendicular to it, over all source slices."""
+    best = Axes(0.0, 0.0, 0)
+    for index in np.flatnonzero(mask.any(axis=(1, 2))):
+        corners = _corners(mask[index], volume.pixel_spacing_mm)
+        long_mm, short_mm = _feret(corners)
+        if long_mm > best.long_mm:
+            best = Axes(long_mm, short_mm, int(index))
+    return best
+
+
+def _corners(plane: Bool[np.ndarray, "rows columns"], spacing_mm: tuple[float, float]) -> Float64[np.ndarray, "points 2"]:
+    """Points of the outline in mm: the middles of the sides of the outermost pixels."""
+    places = np.argwhere(plane & ~ndimage.binary_erosion(plane)).astype(float)
+    sides = np.concatenate([places + shift for shift in ((0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5))]) * spacing_mm
+    try:
+        return np.asarray(sides[ConvexHull(sides).vertices])
+    except QhullError:
+        return sides
+
+
+def _feret(points: Float64[np.ndarray, "points 2"]) -> tuple[float, float]:
+    """Largest distance of two points, and the extent across it."""
+    differences = points[:, None] - points[None]
+    lengths = np.hypot(differences[..., 0], differences[..., 1])
+    first, second = np.unravel_index(int(lengths.argmax()), lengths.shape)
+    long_mm = float(lengths[first, second])
+    way = differences[first, second] / max(long_mm, 1e-6)
+    across = points @ np.array([-way[1], way[0]])
+    return long_mm, float(np.ptp(across))
+
+
+def features_of(hu: Patch, mask: Mask, step_mm: float) -> Features:
+    """Measure a nodule on its isotropic patch.
+
+    Args:
+        hu: the patch.
+        mask: the nodule.
+        step_mm: of the grid.
+    """
+    voxel_mm3 = step_mm**3
+    volume_mm3 = np.count_nonzero(mask) * voxel_mm3
+    smooth = ndimage.uniform_filter(hu, 3)
+    values = smooth[_core(mask)]
+    solid_mm3 = np.count_nonzero(values > SOLID_HU) / max(len(values), 1) * volume_mm3
+    return Features(
+        diameter_mm=_ball_mm(volume_mm3),
+        attenuation=_attenuation(values, smooth[ndimage.distance_transform_edt(mask) * step_mm > FAT_DEPTH_MM]),
+        solid_diameter_mm=_ball_mm(solid_mm3),
+        sphericity=_sphericity(mask, step_mm, volume_mm3),
+    )
+
+
+def _ball_mm(volume_mm3: float) -> float:
+    return float((6 * volume_mm3 / np.pi) ** (1 / 3))
+
+
+def _core(mask: Mask) -> Mask:
+    """The nodule without its rim of partial volume; the whole of a tiny one."""
+    core = ndimage.binary_erosion(mask)
+    return np.asarray(core if np.count_nonzero(core) >= 8 else mask)
+
+
+def _attenuation(values: Float32[np.ndarray, "voxels"], deep: Float32[np.ndarray, "voxels"]) -> str:
+    """The class from smoothed HU of the core, and of what lies deep enough to show fat."""
+    if np.mean(values > CALCIUM_HU) > CALCIFIED_SHARE:
+        return "calcified"
+    solid = float(np.mean(values > SOLID_HU))
+    low, high = FAT_HU
+    if solid > SOLID_SHARE and len(deep) and np.mean((deep > low) & (deep < high)) > FAT_SHARE:
+        return "fat"
+    if solid > SOLID_SHARE:
+        return "solid"
+    return "ground-glass" if solid < GROUND_GLASS_SHARE else "part-solid"
+
+
+def _sphericity(mask: Mask, step_mm: float, volume_mm3: float) -> float:
+    """From the area of the mask's faces, which for a ball is 1.5 times the true one."""
+    faces = sum(np.count_nonzero(np.diff(np.pad(mask, 1).astype(np.int8), axis=axis)) for axis in range(3))
+    area = faces * step_mm**2 / 1.5
+    return float(min(1.0, np.pi ** (1 / 3) * (6 * volume_mm3) ** (2 / 3) / max(area, 1e-6)))

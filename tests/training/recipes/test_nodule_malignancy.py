@@ -1,0 +1,68 @@
+"""The recipe of the nodule engine's networks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.models import load_package
+from training.recipe import find_recipe
+from training.recipes._nodule_malignancy_examples import Examples, class_loss, fit_spiculation
+from training.recipes._nodule_malignancy_samples import nodule_loss
+from training.recipes.nodule_malignancy import Settings, make_case
+from training.run import Run
+from training.settings import load_settings, settings_file
+from training.watching import in_silence
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    overrides = ["phantoms=2", "example_phantoms=2", "detector_plan.steps=2", "classifier_plan.steps=2", "batch=1"]
+    overrides += ["detector.filters=[8, 8, 8, 8]", "classifier.block_inplanes=[8, 8, 8, 8]", "window=[32, 32, 32]"]
+    return load_settings(Settings, settings_file("nodule-malignancy"), overrides)
+
+
+def test_a_tiny_training_gives_two_packages_and_a_second_one_the_same_weights(settings: Settings, tmp_path: Path) -> None:
+    recipe = find_recipe("nodule-malignancy")
+    digests = []
+    for name in ("first", "second"):
+        run = Run(tmp_path / name, watch=in_silence)
+        package = recipe.export(recipe.train(settings, run), settings, run)
+        folder = run.folder / "nodule_malignancy"
+        assert package.weights_digest == load_package(folder / "classifier").weights_digest
+        digests.append((package.weights_digest, load_package(folder / "detector").weights_digest))
+    assert digests[0] == digests[1]
+    assert {"fitted"} <= set(package.metadata.model_extra or {})
+
+
+def test_labels_are_diameters() -> None:
+    cases = [make_case(number) for number in range(4)]
+    values = {int(value) for _, labels in cases for value in np.unique(labels)}
+    assert 0 in values
+    assert values <= set(range(31))
+    assert max(values) >= 3
+
+
+def test_a_missed_small_nodule_costs_as_a_large_one() -> None:
+    truth = torch.zeros(1, 24, 24, 24, dtype=torch.long)
+    truth[0, 4:8, 4:8, 4:8] = 4
+    right = torch.stack([torch.where(truth > 0, -9.0, 9.0), torch.where(truth > 0, 9.0, -9.0)], dim=1)
+    wrong = torch.stack([torch.full_like(right[:, 0], 9.0), torch.full_like(right[:, 0], -9.0)], dim=1)
+    assert float(nodule_loss(right, truth)) < 0.01
+    assert float(nodule_loss(wrong, truth)) > 5
+
+
+def test_the_classifier_is_best_off_with_the_risk_itself() -> None:
+    targets = torch.tensor([[0.0, 0.7, 0.3]])
+    losses = [float(class_loss(torch.log(torch.tensor([[1e-6, 1 - risk, risk]])), targets)) for risk in (0.1, 0.3, 0.5)]
+    assert losses[1] == min(losses)
+
+
+def test_rough_nodules_are_held_for_spiculated() -> None:
+    roughness = np.linspace(0, 0.5, 40)
+    none = np.zeros((0, 3), np.float32)
+    intercept, weight = fit_spiculation(Examples(none, none, none, roughness, roughness > 0.3))
+    assert weight > 0
+    assert intercept + weight * 0.1 < 0 < intercept + weight * 0.5
+    assert fit_spiculation(Examples(none, none, none, roughness, roughness > 1))[1] == 0
