@@ -1,0 +1,87 @@
+"""Focal lesions in a liver: which of the network's voxels are some, and how large and how dense each of them is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int16, Int32
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+
+LEVEL = 0.5
+"""Probability from which a voxel belongs to a lesion."""
+SURE = 0.75
+"""Probability that some voxel of a lesion must reach."""
+SMALLEST_ML = 0.06
+"""Of a ball of 5 mm."""
+INSIDE_SHARE = 0.6
+"""Of a lesion that must lie in the liver; the rest may bulge out."""
+DIFFERENT_HU = 10.0
+"""From the liver's own attenuation; nearer to it a lesion is called isodense."""
+CYST_HU = 20.0
+CALCIFIED_HU = 130.0
+CALCIFIED_SHARE = 0.1
+
+Mask = Bool[np.ndarray, "slices rows columns"]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Longest diameter in a slice and the longest across it, in mm."""
+
+    long_mm: float
+    short_mm: float
+
+
+def credible(probability: Float32[np.ndarray, "slices rows columns"], liver: Mask, voxel_ml: float) -> Mask:
+    """The lesions that are large, sure and far enough inside the liver."""
+    labels, number = ndimage.label(probability > LEVEL)
+    if number == 0:
+        return np.zeros(probability.shape, bool)
+    every = np.arange(number + 1)
+    sizes = np.bincount(labels.ravel(), minlength=number + 1)
+    sure = ndimage.maximum(probability, labels, every)
+    inside = ndimage.mean(liver, labels, every)
+    kept = (sizes * voxel_ml >= SMALLEST_ML) & (np.asarray(sure) >= SURE) & (np.asarray(inside) >= INSIDE_SHARE)
+    kept[0] = False
+    chosen: Mask = kept[labels]
+    return chosen
+
+
+def split(lesions: Mask) -> tuple[Int32[np.ndarray, "slices rows columns"], int]:
+    """Numbers from 1, largest first, of parts that touch each other nowhere; and how many there are."""
+    labels, number = ndimage.label(lesions, structure=np.ones((3, 3, 3)))
+    order = np.argsort(-np.bincount(labels.ravel(), minlength=number + 1)[1:], kind="stable")
+    numbers = np.zeros(number + 1, np.int32)
+    numbers[order + 1] = np.arange(1, number + 1)
+    return numbers[labels], number
+
+
+def axes(mask: Mask, pixel_spacing_mm: tuple[float, float]) -> Axes:
+    """Diameters on the slice with the largest area, from pixel edge to pixel edge."""
+    plane = mask[int(np.count_nonzero(mask, axis=(1, 2)).argmax())]
+    places = np.argwhere(plane)
+    corners = np.concatenate([places + shift for shift in ((0, 0), (0, 1), (1, 0), (1, 1))]) * np.array(pixel_spacing_mm)
+    try:
+        hull = corners[ConvexHull(corners).vertices]
+    except QhullError as error:
+        raise ValueError("a lesion without an area has no diameter") from error
+    ways = hull[:, None] - hull[None]
+    lengths = np.hypot(ways[..., 0], ways[..., 1])
+    first, second = np.unravel_index(int(lengths.argmax()), lengths.shape)
+    along = ways[first, second] / lengths[first, second]
+    across = hull @ np.array([-along[1], along[0]])
+    return Axes(float(lengths.max()), float(np.ptp(across)))
+
+
+def attenuation_class(values: Int16[np.ndarray, " voxels"], liver_hu: float) -> str:
+    """In words, against the liver's own attenuation; by the middle half, which the blurred rim does not reach."""
+    mean = float(np.median(values))
+    if np.mean(values > max(CALCIFIED_HU, liver_hu + 60)) > CALCIFIED_SHARE and values.max() > 200:
+        return "calcified in part"
+    if mean >= liver_hu + DIFFERENT_HU:
+        return "hyperdense"
+    if mean > liver_hu - DIFFERENT_HU:
+        return "isodense"
+    if mean < CYST_HU and liver_hu > CYST_HU + 20:
+        return "hypodense, as fluid"
+    return "hypodense"
