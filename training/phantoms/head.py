@@ -85,7 +85,7 @@ def _foci(draw: Draw) -> int:
 def _patient(grid: Grid, draw: Draw, count: int) -> tuple[Anatomy, list[Tumour]]:
     """The brain, bent and pushed aside by its tumours, and the tumours in it."""
     places = bend(grid, draw)
-    depth_mm = -brain_distance_mm(places)
+    depth_mm = -brain_distance_mm(places[:, ::2, ::2, ::2])
     volumes = [_volume_ml(draw, count) for _ in range(count)]
     seeds = [_seed(depth_mm, volume, draw) for volume in volumes]
     bulges = [_bulge(grid, seed, volume, draw) for seed, volume in zip(seeds, volumes, strict=True)]
@@ -100,9 +100,9 @@ def _volume_ml(draw: Draw, count: int) -> float:
 
 
 def _seed(depth_mm: Tensor, volume_ml: float, draw: Draw) -> tuple[int, int, int]:
-    """A voxel anywhere in the brain; large tumours do not begin at the very surface."""
+    """A voxel anywhere in the brain, of a depth at every other voxel; large tumours do not begin at the very surface."""
     places = torch.nonzero(depth_mm > min(12.0, 2.2 * volume_ml ** (1 / 3)))
-    chosen = places[draw.count(0, len(places) - 1)]
+    chosen = 2 * places[draw.count(0, len(places) - 1)]
     return int(chosen[0]), int(chosen[1]), int(chosen[2])
 
 

@@ -1,12 +1,13 @@
 """Random windows of head phantoms, as the engine brain-tumor will see heads."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from engine.catalog._brain_intensity import relative_to_brain
+from engine.catalog._brain_intensity import brain_level
 from engine.models import Intensity
 from training.cases import Case, CaseStore
 from training.phantoms.head import TUMOUR, head
@@ -46,24 +47,26 @@ class HeadSampler:
             return low + (high - low) * float(torch.rand((), generator=generator))
 
         images, labels = self.store.load(self.numbers[int(uniform(0, len(self.numbers) - 1e-3))])
-        bent = [_bent(torch.from_numpy(image).float(), uniform(0.8, 1.25)) for image in images]
-        channels = self.normalise(torch.stack([relative_to_brain(image) for image in bent]))
-        truth = torch.from_numpy(labels).long()
+        places = [(uniform(0, 1) + uniform(0, 1)) / 2 for _ in labels.shape]  # the brain lies in the middle
+        starts = [round(place * (count - size)) for place, count, size in zip(places, labels.shape, self.window, strict=True)]
+        part = tuple(slice(start, start + size) for start, size in zip(starts, self.window, strict=True))
+        stretch = [math.exp(uniform(-0.6, 0.6)) if uniform(0, 1) < 0.4 else 1.0 for _ in images]
+        channels = torch.stack(
+            [_relative(image, part, uniform(0.8, 1.25), factor) for image, factor in zip(images, stretch, strict=True)]
+        )
+        channels, truth = self.normalise(channels), torch.from_numpy(labels[part]).long()
         if uniform(0, 1) < 0.2:
-            shift = [int(uniform(-1, 2)) for _ in range(3)]
-            channels[1] = torch.roll(channels[1], shift, (0, 1, 2))
+            channels[1] = torch.roll(channels[1], [int(uniform(0, 3)) - 1 for _ in range(3)], (0, 1, 2))
         if uniform(0, 1) < self.without_t1:
             channels[1] = 0
             truth = truth.clamp(max=TUMOUR)
         if uniform(0, 1) < 0.5:
             channels, truth = channels.flip(-1), truth.flip(-1)
-        places = [(uniform(0, 1) + uniform(0, 1)) / 2 for _ in truth.shape]  # the brain lies in the middle
-        starts = [round(place * (count - size)) for place, count, size in zip(places, truth.shape, self.window, strict=True)]
-        part = tuple(slice(start, start + size) for start, size in zip(starts, self.window, strict=True))
-        return channels[(slice(None), *part)], truth[part]
+        return channels, truth
 
 
-def _bent(image: Tensor, exponent: float) -> Tensor:
-    """Another scaling curve of the scanner."""
-    top = image.max().clamp(min=1)
-    return top * (image / top) ** exponent
+def _relative(image: np.ndarray, part: tuple[slice, ...], exponent: float, stretch: float) -> Tensor:
+    """A window in shares of the brain's value, with another scaling curve and contrast, as post-processing makes them."""
+    whole = torch.from_numpy(image).float()
+    shares = (whole[part] / (brain_level(whole) or 1.0)) ** exponent
+    return torch.where(shares > 0, (1 + (shares - 1) * stretch).clamp(min=0), 0.0)
