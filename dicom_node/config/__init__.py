@@ -2,7 +2,7 @@
 
 from dicom_node.config.configuration import NodeConfiguration
 from dicom_node.config.load import load, parse
-from dicom_node.config.rules import Condition, Orientation, Preference, Range, RuleSettings, Scope
+from dicom_node.config.rules import Condition, Orientation, Preference, Range, RoleSettings, RuleSettings, Scope
 from dicom_node.config.sections import (
     AssembleSettings,
     ContentQualification,
@@ -34,6 +34,7 @@ __all__ = [
     "Range",
     "ReceiveSettings",
     "RetentionSettings",
+    "RoleSettings",
     "RuleSettings",
     "Scope",
     "load",

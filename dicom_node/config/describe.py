@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -59,6 +59,8 @@ def _tables(model: type[BaseModel], path: tuple[str, ...], seen: set[type[BaseMo
 
 def _header(field: FieldInfo, path: tuple[str, ...]) -> str:
     dotted = ".".join(path)
+    if get_origin(field.annotation) is dict:
+        return f"[{dotted}.NAME]"
     return f"[[{dotted}]]" if isinstance(field.default, tuple) else f"[{dotted}]"
 
 

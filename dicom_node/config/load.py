@@ -113,7 +113,7 @@ def model_at(location: Location) -> type[BaseModel]:
     """The model of the table at a location of the file."""
     model: type[BaseModel] = NodeConfiguration
     for step in location:
-        if isinstance(step, str):
+        if isinstance(step, str) and step in keys_of(model):  # not the name of a role
             model = table_model(model.model_fields[keys_of(model)[step]].annotation) or model
     return model
 

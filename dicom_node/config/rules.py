@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from dicom_node.config.fields import AeTitle, Keyword, Name, OneOrMany, Pattern, Section
 
@@ -124,6 +124,19 @@ class Preference(Section):
         return self
 
 
+class RoleSettings(Section):
+    """Which other series of the study takes a role that the engine has for one (as `t1c`); a missing one is normal."""
+
+    when: Annotated[tuple[Condition, ...], OneOrMany] = Field(description="conditions, all of which must hold")
+    prefer: Annotated[tuple[Preference, ...], OneOrMany] = Field(
+        default=(), description="what makes a series better, most important first; ties: the lower Series Instance UID"
+    )
+
+
+def _conditions_alone(value: object) -> object:
+    return {"when": value} if isinstance(value, list) else value
+
+
 class RuleSettings(Section):
     """An engine and the series it runs on. Of an engine's rules the first that matches a series decides."""
 
@@ -135,6 +148,10 @@ class RuleSettings(Section):
     best_of_study: bool = Field(default=False, description="run on one series of a study: the best of those that qualify")
     prefer: Annotated[tuple[Preference, ...], OneOrMany] = Field(
         default=(), description="what makes a series better, most important first; ties: the lower Series Instance UID"
+    )
+    roles: dict[str, Annotated[RoleSettings, BeforeValidator(_conditions_alone)]] = Field(
+        default_factory=dict,
+        description="other series of the study that the engine uses, by role: { t1c = { when = [...], prefer = [...] } }",
     )
     destinations: tuple[str, ...] | None = Field(
         default=None, description="names of the destinations for results; absent for all"

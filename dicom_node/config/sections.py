@@ -147,6 +147,9 @@ class InferenceSettings(Section):
     memory_limit_bytes: int | None = Field(
         default=None, ge=256 * MEBIBYTE, description="memory that the inference process may use; absent for no limit"
     )
+    warm_engines: int = Field(
+        default=2, ge=1, le=100, description="how many engines stay loaded between series; the longest unused makes room"
+    )
     attempts: int = Field(default=3, ge=1, le=100, description="how often a job is tried before a person must look")
 
 

@@ -140,21 +140,28 @@ class Jobs:
         with self._database.read() as connection:
             return to_job(fetch(connection, jobs, job_id))
 
-    def inputs(self, job_id: int) -> tuple[Instance, ...]:
+    def inputs(self, job_id: int) -> dict[str, tuple[Instance, ...]]:
         """The instances that the job was queued for, in order of arrival; later ones are not among them.
+
+        Returns:
+            Those of its own series under an empty role, those of its companions under theirs.
 
         Raises:
             PermanentError: some were purged.
         """
-        frozen = select(job_inputs.c.sop_instance_uid).where(job_inputs.c.job_id == job_id)
-        query = select(instances).where(instances.c.sop_instance_uid.in_(frozen))
+        frozen = select(func.count()).select_from(job_inputs).where(job_inputs.c.job_id == job_id)
+        joined = select(instances, job_inputs.c.role).join(
+            job_inputs, job_inputs.c.sop_instance_uid == instances.c.sop_instance_uid
+        )
+        query = joined.where(job_inputs.c.job_id == job_id).order_by(instances.c.received_at, instances.c.id)
         with self._database.read() as connection:
-            expected = connection.scalar(select(func.count()).select_from(frozen.subquery()))
-            rows = connection.execute(query.order_by(instances.c.received_at, instances.c.id)).all()
+            expected = connection.scalar(frozen) or 0
+            rows = connection.execute(query).all()
         if len(rows) != expected:
-            gone = (expected or 0) - len(rows)
+            gone = expected - len(rows)
             raise PermanentError(f"{gone} of the {expected} instances of job {job_id} were purged: send the series again.")
-        return tuple(to_instance(row) for row in rows)
+        roles = dict.fromkeys(["", *(row.role for row in rows)])
+        return {role: tuple(to_instance(row) for row in rows if row.role == role) for role in roles}
 
     def find(
         self,

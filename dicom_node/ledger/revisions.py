@@ -1,6 +1,7 @@
 """Revisions: a series that grew replaces its earlier jobs, and never makes a second result beside the first."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
@@ -24,6 +25,7 @@ class JobRequest:
         priority: higher first.
         remark: what the result must say of its input, else empty.
         destinations: names of those that take the results.
+        companions: other series of the study that the engine looks at, by role.
     """
 
     engine: str
@@ -31,13 +33,14 @@ class JobRequest:
     priority: int = 0
     remark: str = ""
     destinations: tuple[str, ...] = ()
+    companions: Mapping[str, Series] = field(default_factory=dict)
 
 
 def queue_job(connection: Connection, series: Series, request: JobRequest, now: float) -> int | None:
     """Queue the next revision and supersede the earlier ones; None if these inputs need no job."""
     earlier = _jobs_of(connection, series.series_instance_uid, request.engine)
-    uids = frozenset(instance.sop_instance_uid for instance in series.instances)
-    refusal = _no_job_because(connection, earlier, request, uids)
+    inputs = {instance.sop_instance_uid: role for role, of in _inputs(series, request) for instance in of.instances}
+    refusal = _no_job_because(connection, earlier, request, inputs)
     if refusal:
         record(connection, now, "series", series.series_instance_uid, "no job", f"{request.engine}: {refusal}")
         return None
@@ -46,10 +49,16 @@ def queue_job(connection: Connection, series: Series, request: JobRequest, now: 
     for row in earlier:
         supersede(connection, row, revision, now)
     job_id = _insert(connection, series, request, revision, predecessors, now)
-    connection.execute(insert(schema.job_inputs), [{"job_id": job_id, "sop_instance_uid": uid} for uid in sorted(uids)])
-    detail = f"{request.engine}, revision {revision}, {len(uids)} instances"
-    record(connection, now, "job", job_id, "queued", detail)
+    rows = [{"job_id": job_id, "sop_instance_uid": uid, "role": role} for uid, role in sorted(inputs.items())]
+    connection.execute(insert(schema.job_inputs), rows)
+    counted = [f"{len(of.instances)} instances{f' for {role}' if role else ''}" for role, of in _inputs(series, request)]
+    record(connection, now, "job", job_id, "queued", ", ".join([request.engine, f"revision {revision}", *counted]))
     return job_id
+
+
+def _inputs(series: Series, request: JobRequest) -> list[tuple[str, Series]]:
+    """The job's own series under an empty role, and its companions."""
+    return [("", series), *sorted(request.companions.items())]
 
 
 def has_newer_revision(connection: Connection, job: Row[Any]) -> bool:
@@ -77,17 +86,19 @@ def _jobs_of(connection: Connection, series_instance_uid: str, engine: str) -> l
     return list(connection.execute(query.order_by(table.c.revision)))
 
 
-def _no_job_because(
-    connection: Connection, earlier: list[Row[Any]], request: JobRequest, sop_instance_uids: frozenset[str]
-) -> str:
+def _no_job_because(connection: Connection, earlier: list[Row[Any]], request: JobRequest, inputs: Mapping[str, str]) -> str:
     same = [row for row in earlier if row.input_digest == request.input_digest]
     if same:
         return f"job {same[0].id} had the same inputs"
     if not earlier:
         return ""
     table = schema.job_inputs
-    before = set(connection.scalars(select(table.c.sop_instance_uid).where(table.c.job_id == earlier[-1].id)))
-    missing = len(before - sop_instance_uids)
+    rows = connection.execute(select(table.c.sop_instance_uid, table.c.role).where(table.c.job_id == earlier[-1].id)).all()
+    lost = sorted({row.role for row in rows} - {""} - set(request.companions))
+    if lost:
+        return f"the series for {', '.join(lost)} of job {earlier[-1].id} is no longer here. Send the study again in full."
+    before = {row.sop_instance_uid for row in rows if not row.role}
+    missing = len(before - inputs.keys())
     if not missing:
         return ""
     return (
@@ -132,7 +143,7 @@ def _insert(
         "priority": request.priority,
         "created_at": now,
         "updated_at": now,
-        "as_of": series.last_received_at,
+        "as_of": max(of.last_received_at for _, of in _inputs(series, request)),
         "calling_ae_title": series.instances[0].calling_ae_title,
         "remark": request.remark,
         "destinations": list(request.destinations),

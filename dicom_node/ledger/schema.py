@@ -17,7 +17,7 @@ from sqlalchemy import (
 APPLICATION_ID = 0x44434D4C
 """Marks a SQLite file as a ledger ("DCML")."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -119,6 +119,7 @@ job_inputs = Table(
     metadata,
     Column("job_id", ForeignKey("jobs.id"), primary_key=True),
     Column("sop_instance_uid", String, primary_key=True),
+    Column("role", String, nullable=False, default=""),  # empty: of the job's own series
     Index("job_inputs_by_instance", "sop_instance_uid"),
     sqlite_with_rowid=False,
 )

@@ -79,6 +79,16 @@ class SeriesIndex:
                 queue_job(connection, seen, request, now)
         return True
 
+    def reopen(self, series_instance_uid: str, because: str, now: float) -> None:
+        """Have a closed series decided on again, though none of its own instances is new."""
+        table = schema.series
+        with self._database.write() as connection:
+            row = _row(connection, series_instance_uid)
+            if row is not None and not row.open:
+                values = {"open": True, "generation": row.generation + 1}
+                connection.execute(update(table).where(table.c.series_instance_uid == series_instance_uid).values(values))
+                record(connection, now, "series", series_instance_uid, "reopened", because)
+
 
 def open_series(connection: Connection, new: Sequence[Instance]) -> None:
     """Open the series of instances that were just added, again if need be."""

@@ -63,7 +63,10 @@ class ProcessingService:
         self._couriers = [Courier(self._ledger, destination, ae_title, time.time) for destination in destinations]
         memory = self._configuration.inference.memory_limit_bytes
         self._workbench = Workbench(
-            self._ledger, Child(Analyst(), memory), work_settings(self._configuration), self._wake_couriers
+            self._ledger,
+            Child(Analyst(self._configuration.inference.warm_engines), memory),
+            work_settings(self._configuration),
+            self._wake_couriers,
         )
         self._schedule = Schedule(self._periodics(destinations))
         self._threads = [

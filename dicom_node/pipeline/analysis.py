@@ -170,8 +170,10 @@ def _companions(task: AnalysisTask) -> tuple[dict[str, Volume], list[str]]:
     read: dict[str, Volume] = {}
     remarks = []
     for role, paths in task.companions.items():
+        number = _header(paths[0]).get("SeriesNumber")
         try:
             read[role] = read_series(paths)
+            remarks.append(f"Series {'without a number' if number is None else number} was used as {role}.")
         except Refusal as refusal:
             remarks.append(f"The series for {role} was not used: {refusal}")
     return read, remarks

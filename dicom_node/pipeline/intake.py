@@ -11,7 +11,7 @@ from dicom_node.errors import NodeError
 from dicom_node.ledger import JobRequest, Ledger
 from dicom_node.lifecycle import State
 from dicom_node.model import AssemblyPolicy, Assessment, Completeness, Series
-from dicom_node.route import Ours, Routing, Stage, StudySeries, route
+from dicom_node.route import Choice, Ours, Routing, Stage, StudySeries, route
 
 log = structlog.get_logger()
 
@@ -110,12 +110,10 @@ class Intake:
         if routing.deferred:
             return False
         remark = assessment.reason if assessment.completeness is Completeness.INCOMPLETE else ""
-        digest = input_digest(series)
-        jobs = [
-            JobRequest(rule.engine, digest, rule.priority, remark, self._rulebook.destinations(rule)) for rule in routing.rules
-        ]
+        jobs = [self._request(series, choice, remark) for choice in routing.choices]
         closed = self._ledger.series.close(series, assessment=assessment, decisions=routing.decisions, jobs=jobs, now=now)
         if closed:
+            self._reopen_dependents(series, now)
             self._answers.pop(series.series_instance_uid, None)
             self._undecided.pop(series.series_instance_uid, None)
             log.info(
@@ -126,6 +124,36 @@ class Intake:
                 engines=[job.engine for job in jobs],
             )
         return closed
+
+    def _request(self, series: Series, choice: Choice, remark: str = "") -> JobRequest:
+        rule, companions = choice.rule, choice.companions
+        digest = input_digest(series, companions)
+        return JobRequest(rule.engine, digest, rule.priority, remark, self._rulebook.destinations(rule), companions)
+
+    def _reopen_dependents(self, closed: Series, now: float) -> None:
+        """A series that takes a role for another one, and came or changed after that one's job was queued, revises it.
+
+        That one is opened again, and decided like a series with late slices.
+        """
+        if not any(rule.roles for rule in self._rulebook.rules):
+            return
+        for other in self._ledger.series.of_study(closed.study_instance_uid):
+            uid = other.series_instance_uid
+            if uid != closed.series_instance_uid and self._has_other_inputs(other, now):
+                self._ledger.series.reopen(uid, f"series {closed.first('SeriesNumber')} of the study came or changed", now)
+
+    def _has_other_inputs(self, series: Series, now: float) -> bool:
+        """Whether a series that was closed before would get a job on other inputs now."""
+        jobs = self._ledger.jobs.find(series_instance_uid=series.series_instance_uid)
+        ran = {job.engine for job in jobs if job.state is not State.CANCELLED}
+        if not ran.intersection(rule.engine for rule in self._rulebook.rules if rule.roles):
+            return False
+        if self._ledger.series.is_open(series.series_instance_uid):
+            return False
+        known = {(job.engine, job.input_digest) for job in jobs}
+        routing = self._route(series, now)
+        requests = [self._request(series, choice) for choice in routing.choices if choice.companions]
+        return any(r.engine in ran and (r.engine, r.input_digest) not in known for r in requests)
 
     def _route(self, series: Series, now: float) -> Routing:
         study = [self._of_study(other, now) for other in self._ledger.series.of_study(series.study_instance_uid)]

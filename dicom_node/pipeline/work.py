@@ -13,7 +13,7 @@ from dicom_node.errors import NodeError, PermanentError, TransientError
 from dicom_node.infer.child import Child
 from dicom_node.ledger import Ledger
 from dicom_node.lifecycle import State
-from dicom_node.model import Instance, Job, ResultKind
+from dicom_node.model import Job, ResultKind
 from dicom_node.pipeline.analysis import Analysis, AnalysisTask, EngineSpec
 from dicom_node.report import Equipment, ResultIdentity
 
@@ -102,16 +102,19 @@ class Workbench:
         if spec is None:
             raise PermanentError(f"engine {job.engine} is no longer configured: add its [[engine]] block, then retry the job")
         inputs = self._ledger.jobs.inputs(job.job_id)
-        task = AnalysisTask(tuple(i.path for i in inputs), spec, self._identity(job, inputs), self._directory(job), failure)
+        paths = {role: tuple(i.path for i in of) for role, of in inputs.items()}
+        own = paths.pop("")
+        as_of = max(i.received_at for of in inputs.values() for i in of)
+        task = AnalysisTask(own, spec, self._identity(job, as_of), self._directory(job), failure, companions=paths)
         analysis: Analysis = self._child.run(task, self._settings.time_limit_s)
         return analysis
 
-    def _identity(self, job: Job, inputs: tuple[Instance, ...]) -> ResultIdentity:
+    def _identity(self, job: Job, as_of: float) -> ResultIdentity:
         return ResultIdentity(
             job.study_instance_uid,
             job.series_instance_uid,
             job.input_digest,
-            max(i.received_at for i in inputs),
+            as_of,
             job.revision,
             (*job.predecessors, *self._sent_reports(job)),
             job.remark,

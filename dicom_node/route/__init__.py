@@ -1,7 +1,8 @@
 """Series meet rules: which engine runs on which series, and why."""
 
+from dicom_node.route.companions import companions_of
 from dicom_node.route.refusals import Ours
-from dicom_node.route.routing import Routing, keywords_of, route
+from dicom_node.route.routing import Choice, Routing, keywords_of, route
 from dicom_node.route.study import Stage, StudySeries
 
-__all__ = ["Ours", "Routing", "Stage", "StudySeries", "keywords_of", "route"]
+__all__ = ["Choice", "Ours", "Routing", "Stage", "StudySeries", "companions_of", "keywords_of", "route"]

@@ -1,6 +1,7 @@
 """Which of two series is the better one by a rule's preferences, and why."""
 
 import re
+from collections.abc import Sequence
 
 from dicom_node.config.rules import Preference, RuleSettings
 from dicom_node.route.candidate import Candidate
@@ -9,9 +10,9 @@ from dicom_node.route.words import is_technical, shown
 Rank = tuple[float, ...]
 
 
-def rank(rule: RuleSettings, candidate: Candidate) -> Rank:
+def rank(prefer: Sequence[Preference], candidate: Candidate) -> Rank:
     """One number for each preference; the lower, the better."""
-    return tuple(_number(preference, candidate) for preference in rule.prefer)
+    return tuple(_number(preference, candidate) for preference in prefer)
 
 
 def comparison(rule: RuleSettings, better: Candidate, worse: Candidate) -> str:

@@ -1,11 +1,12 @@
 """Which engines run on a series: pure, the same answer for the same series, rules and study."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from dicom_node.config.rules import Condition, RuleSettings
+from dicom_node.config.rules import Condition, RoleSettings, RuleSettings
 from dicom_node.model import Decision, Series
 from dicom_node.route.candidate import Candidate
+from dicom_node.route.companions import companions_of
 from dicom_node.route.refusals import DEVICE_UID_KEYWORDS, Ours, candidate_of
 from dicom_node.route.study import StudySeries, Verdict, best_of_study, rule_failure
 
@@ -27,6 +28,14 @@ BUILT_IN_KEYWORDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """An engine that runs: by which rule, and with which other series by role."""
+
+    rule: RuleSettings
+    companions: Mapping[str, Series] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Routing:
     """What was decided on a series.
 
@@ -34,13 +43,13 @@ class Routing:
         decisions: one for every engine, in the order of the rules.
         deferred: engines whose decision waits until other series of the study are whole; their decision says not chosen, and
             for which series it waits. While there is one, the series is to be routed again, not closed.
-        rules: the rule by which each chosen engine was chosen (priority, destinations), in the same order.
+        choices: the rule by which each chosen engine was chosen (priority, destinations) and its companions, in the same order.
         left_out: SOP Instance UIDs that were not judged: localizers among the slices and the like.
     """
 
     decisions: tuple[Decision, ...]
     deferred: tuple[str, ...] = ()
-    rules: tuple[RuleSettings, ...] = ()
+    choices: tuple[Choice, ...] = ()
     left_out: tuple[str, ...] = ()
 
     @property
@@ -77,11 +86,11 @@ def route(
         elif refusal:
             verdicts[engine] = Verdict(chosen=False, reason=refusal)
         else:
-            verdicts[engine] = _judge(engine, own_rules, candidate, study, known)
+            verdicts[engine] = _accompanied(_judge(engine, own_rules, candidate, study, known), candidate, study, known)
     return Routing(
         tuple(Decision(name, series.series_instance_uid, v.chosen, v.reason) for name, v in verdicts.items()),
         tuple(name for name, verdict in verdicts.items() if verdict.deferred),
-        tuple(verdict.rule for verdict in verdicts.values() if verdict.chosen and verdict.rule),
+        tuple(Choice(v.rule, v.companions) for v in verdicts.values() if v.chosen and v.rule),
         tuple(instance.sop_instance_uid for instance in candidate.left_out),
     )
 
@@ -90,9 +99,11 @@ def keywords_of(rules: Iterable[RuleSettings]) -> frozenset[str]:
     """The attributes that must be collected of each instance so that these rules can be judged."""
     found = set(BUILT_IN_KEYWORDS)
     for rule in rules:
-        found.update(preference.attribute for preference in rule.prefer)
-        for condition in rule.when:
-            found.update(_keywords(condition))
+        named: list[RuleSettings | RoleSettings] = [rule, *rule.roles.values()]
+        for wanted in named:
+            found.update(preference.attribute for preference in wanted.prefer)
+            for condition in wanted.when:
+                found.update(_keywords(condition))
     return frozenset(found)
 
 
@@ -119,6 +130,17 @@ def _judge(
         return Verdict(chosen=True, reason=matched + again, rule=rule)
     others = [entry for entry in study if entry.series.series_instance_uid != candidate.uid]
     return best_of_study(engine, rules, place, candidate, others, ours, matched)
+
+
+def _accompanied(verdict: Verdict, candidate: Candidate, study: Sequence[StudySeries], ours: Ours) -> Verdict:
+    """A chosen engine with the other series that it needs, or the word that it waits for them."""
+    if not verdict.chosen or verdict.rule is None or not verdict.rule.roles:
+        return verdict
+    found = companions_of(verdict.rule, candidate.uid, study, ours)
+    if found.waits_for:
+        names = ", ".join(found.waits_for)
+        return Verdict(chosen=False, reason=f"waits for {names} of the study, which may be of use to it", deferred=True)
+    return replace(verdict, reason=f"{verdict.reason}; {found.words}", companions=found.series)
 
 
 def _has_job(engine: str, candidate: Candidate, study: Sequence[StudySeries]) -> bool:

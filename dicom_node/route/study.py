@@ -1,7 +1,7 @@
 """One series of a study is enough: which is the best, and must the decision wait for others?"""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dicom_node.config.rules import RuleSettings
@@ -35,12 +35,13 @@ class StudySeries:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer for one engine; the rule is that by which it was chosen."""
+    """The answer for one engine; the rule is that by which it was chosen, the companions are by role."""
 
     chosen: bool
     reason: str
     rule: RuleSettings | None = None
     deferred: bool = False
+    companions: Mapping[str, Series] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def best_of_study(
         told = candidate_of(taken.series, ours)[0]
         return Verdict(chosen=False, reason=f"one series of a study is enough: already runs on {told.name()} ({told.facts()})")
     rivals = _rivals(rules, others, ours)
-    own = (place, rank(rules[place], candidate), candidate.uid)
+    own = (place, rank(rules[place].prefer, candidate), candidate.uid)
     whole = sorted((r for r in rivals if r.entry.stage is Stage.WHOLE), key=_key)
     if whole and _key(whole[0]) < own:
         best = whole[0]
@@ -95,7 +96,7 @@ def _rivals(rules: Sequence[RuleSettings], others: Sequence[StudySeries], ours: 
             continue
         place = next((place for place, rule in enumerate(rules) if not rule_failure(rule, candidate)), None)
         if place is not None and rules[place].best_of_study:
-            found.append(_Rival(candidate, entry, place, rank(rules[place], candidate)))
+            found.append(_Rival(candidate, entry, place, rank(rules[place].prefer, candidate)))
     return found
 
 

@@ -48,7 +48,7 @@ def test_a_series_interleaved_over_five_associations_gives_one_result(running, p
     assert len(results(pacs)) == RESULTS
     with running.ledger() as ledger:
         (job,) = ledger.jobs.find()
-        assert len(ledger.jobs.inputs(job.job_id)) == len(small_ct)
+        assert len(ledger.jobs.inputs(job.job_id)[""]) == len(small_ct)
 
 
 def test_an_aborted_association_is_no_complete_study(running, pacs, small_ct):

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,12 +14,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dicom_node.cli.application import EXIT_NOTHING, Json, app, chosen
 from dicom_node.cli.output import console, errors, print_facts, print_json, print_table
-from dicom_node.config import NodeConfiguration
+from dicom_node.config import NodeConfiguration, RuleSettings
+from dicom_node.config.defaults import DEFAULT_RULES
 from dicom_node.errors import NodeError
 from dicom_node.headers import ROUTING_KEYWORDS
-from dicom_node.model import Completeness, Decision, Series
+from dicom_node.model import Completeness, Decision, ResultKind, Series
 from dicom_node.pipeline.folder import read_folder
-from dicom_node.route import Stage, StudySeries, keywords_of, route
+from dicom_node.route import Ours, Stage, StudySeries, companions_of, keywords_of, route
 
 MOMENTS = tuple((f"{of}Date", f"{of}Time") for of in ("Acquisition", "Content", "Series", "Study"))
 TIMEZONE = "TimezoneOffsetFromUTC"
@@ -109,6 +110,7 @@ def infer(
     path: Annotated[Path, typer.Argument(help="A folder of DICOM files.", exists=True)],
     output: Annotated[Path, typer.Option(help="Folder for SEG, SR and PNG; made if missing.")],
     series: Annotated[str, typer.Option(help="Series Instance UID; without it all series that the engine takes.")] = "",
+    kinds: Annotated[list[ResultKind] | None, typer.Option(help="Make these too: SC (pictures, heat maps), PM.")] = None,
     json: Json = False,
 ) -> None:
     """Run an engine on a folder, without a network: the same code, the same results as in the node.
@@ -118,12 +120,17 @@ def infer(
     configuration = chosen(context).load_or_default()
     spec = _spec(configuration, engine)
     keywords = ROUTING_KEYWORDS | {TIMEZONE, *(keyword for moment in MOMENTS for keyword in moment)}
-    taken = _series_for(spec, [e.name for e in configuration.engines], read_folder(path, keywords).series, series)
+    found = read_folder(path, keywords | keywords_of(_rules(configuration, engine))).series
+    taken = _series_for(spec, configuration, found, series)
     if not taken:
         errors.print(f"{path} holds no series that {engine} takes; `dicom-node explain {path}` says why")
         raise typer.Exit(EXIT_NOTHING)
     folders = _folders(output, taken)
-    done = [(s, _analyse(configuration, spec, s, folder, json)) for s, folder in zip(taken, folders, strict=True)]
+    make = frozenset(kinds or [])
+    done = [
+        (s, _analyse(configuration, _Asked(spec, s, _companions(configuration, engine, s, found), folder, make), json))
+        for s, folder in zip(taken, folders, strict=True)
+    ]
     if json:
         print_json([{"series_instance_uid": s.series_instance_uid, **_facts(a)} for s, a in done])
     else:
@@ -145,17 +152,45 @@ def _spec(configuration: NodeConfiguration, engine: str) -> "EngineSpec":
     return EngineSpec(engine, device=configuration.inference.device)
 
 
-def _series_for(spec: "EngineSpec", configured: Sequence[str], found: Sequence[Series], uid: str) -> list[Series]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One run: which engine on what, where the results go, and what is made beside SEG and SR."""
+
+    spec: "EngineSpec"
+    series: Series
+    companions: Mapping[str, Series]
+    folder: Path
+    kinds: frozenset[ResultKind]
+
+
+def _rules(configuration: NodeConfiguration, engine: str) -> list[RuleSettings]:
+    """Those of the file, else the engine's default rule."""
+    effective = [rule for rule in configuration.effective_rules() if rule.engine == engine]
+    return effective or [rule for name, rule in DEFAULT_RULES.items() if name == engine]
+
+
+def _companions(configuration: NodeConfiguration, engine: str, own: Series, found: Sequence[Series]) -> Mapping[str, Series]:
+    """The other series of the study for the engine's roles, as the node would find them."""
+    study = [StudySeries(s) for s in found if s.study_instance_uid == own.study_instance_uid]
+    rules = [rule for rule in _rules(configuration, engine) if rule.roles]
+    return companions_of(rules[0], own.series_instance_uid, study, Ours()).series if rules else {}
+
+
+def _series_for(spec: "EngineSpec", configuration: NodeConfiguration, found: Sequence[Series], uid: str) -> list[Series]:
     from engine.loading import EngineNotFoundError, engine_info
 
     try:
         modalities = engine_info(spec.name, spec.module).modalities
     except EngineNotFoundError as error:
-        raise NodeError(f"{error}; configured: {', '.join(configured) or 'none'}") from error
+        configured = ", ".join(e.name for e in configuration.engines)
+        raise NodeError(f"{error}; configured: {configured or 'none'}") from error
     if uid:
         return [s for s in found if s.series_instance_uid == uid]
     allowed = [s for s in found if s.first("Modality") in modalities]
-    return [s for s in allowed if not route(s, (), engines=(spec.name,)).decisions[0].reason.startswith("no image")]
+    images = [s for s in allowed if not route(s, (), engines=(spec.name,)).decisions[0].reason.startswith("no image")]
+    rules = [rule for rule in _rules(configuration, spec.name) if rule.roles]
+    ruled = [s for s in images if route(s, [r.model_copy(update={"best_of_study": False}) for r in rules]).chosen]
+    return ruled or images  # of an engine with roles the others are companions
 
 
 def _folders(output: Path, taken: Sequence[Series]) -> list[Path]:
@@ -164,25 +199,29 @@ def _folders(output: Path, taken: Sequence[Series]) -> list[Path]:
     return [output / f"series-{s.first('SeriesNumber') or n}-{s.series_instance_uid[-6:]}" for n, s in enumerate(taken, 1)]
 
 
-def _analyse(configuration: NodeConfiguration, spec: "EngineSpec", series: Series, folder: Path, quiet: bool) -> "Analysis":
+def _analyse(configuration: NodeConfiguration, asked: _Asked, quiet: bool) -> "Analysis":
     from dicom_node.assemble import assess, input_digest
     from dicom_node.node.processing import equipment
     from dicom_node.pipeline.analysis import AnalysisTask, Analyst
     from dicom_node.report import ResultIdentity
 
+    spec, series = asked.spec, asked.series
     assessment = assess(series, time.time(), configuration.assemble.policy(), None)
     configured = spec.name in {e.name for e in configuration.engines}
     identity = ResultIdentity(
         series.study_instance_uid,
         series.series_instance_uid,
-        input_digest(series),
+        input_digest(series, asked.companions),
         _as_of(series),
         remark=assessment.reason if assessment.completeness is Completeness.INCOMPLETE else "",
         equipment=equipment(configuration),
         series_number_base=configuration.series_number_base(spec.name) if configured else configuration.node.series_number_base,
         content_qualification=configuration.node.content_qualification.value,
+        extra_kinds=asked.kinds,
     )
-    task = AnalysisTask(tuple(i.path for i in series.instances), spec, identity, folder, fallbacks=False)
+    paths = {role: tuple(i.path for i in other.instances) for role, other in asked.companions.items()}
+    own = tuple(i.path for i in series.instances)
+    task = AnalysisTask(own, spec, identity, asked.folder, fallbacks=False, companions=paths)
     with _bar(quiet) as progress:
         try:
             return Analyst()(task, progress)

@@ -34,7 +34,7 @@ SAID = {
     10: "[engine 1] name = 'mine': no [[rule]] says when it runs",
     14: "[rule 1] engine = 'lungs':",
     20: "[destination 1] port = 70000:",
-    21: "[destination 1] kinds 1 = 'SEGG': must be 'SEG', 'SR' or 'SC'; did you mean 'SEG'?",
+    21: "[destination 1] kinds 1 = 'SEGG': must be 'SEG', 'SR', 'SC' or 'PM'; did you mean 'SEG'?",
 }
 
 

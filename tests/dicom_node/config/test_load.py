@@ -104,7 +104,7 @@ def test_assembly_becomes_the_domains_policy() -> None:
         (PACS + PACS.replace('"pacs"', '"b"'), "another [[destination]] has the same host, port and AE title"),
         (PACS.replace("PACS", "DICOM-NODE"), "is the node's own AE title"),
         (PACS + "retry_cap_s = 1\n", "node.toml:5: [destination 1] retry_cap_s = 1: must not be less than retry_first_s (30)"),
-        (PACS + 'kinds = ["RS"]\n', "[destination 1] kinds 1 = 'RS': must be 'SEG', 'SR' or 'SC'"),
+        (PACS + 'kinds = ["RS"]\n', "[destination 1] kinds 1 = 'RS': must be 'SEG', 'SR', 'SC' or 'PM'"),
     ],
 )
 def test_a_mistake_is_refused_with_line_key_value_and_remedy(text: str, words: str) -> None:

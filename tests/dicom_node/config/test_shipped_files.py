@@ -11,7 +11,7 @@ from dicom_node.config.describe import describe, markdown
 from engine.loading import available
 
 ROOT = Path(__file__).parents[3]
-SHIPPED = sorted((ROOT / "conf").rglob("*.toml"))
+SHIPPED = sorted([*(ROOT / "conf").glob("*.toml"), *(ROOT / "conf/examples").glob("*.toml")])
 COMMENTED = re.compile(r"^# (?=\[|\]|  \{|[a-z_]+ = )", re.MULTILINE)
 
 

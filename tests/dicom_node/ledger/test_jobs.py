@@ -33,7 +33,7 @@ def test_a_job_is_not_claimed_before_its_time(ledger: Ledger, tmp_path: Path) ->
 def test_inputs_are_frozen_when_the_series_is_closed(ledger: Ledger, tmp_path: Path) -> None:
     job = queued_job(ledger, tmp_path, range(3))
     ledger.instances.add([instance(tmp_path, 9, at=150.0)])
-    assert [i.sop_instance_uid[-1] for i in ledger.jobs.inputs(job.job_id)] == ["0", "1", "2"]
+    assert [i.sop_instance_uid[-1] for i in ledger.jobs.inputs(job.job_id)[""]] == ["0", "1", "2"]
 
 
 def test_a_finished_job_owes_each_destination_the_kinds_that_it_takes(ledger: Ledger, tmp_path: Path) -> None:

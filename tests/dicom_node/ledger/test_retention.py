@@ -23,7 +23,7 @@ def test_a_delivered_study_of_sufficient_age_may_go(ledger: Ledger, tmp_path: Pa
     assert not ledger.retention.purgeable(now=500.0, age_s=200.0)
     (study,) = ledger.retention.purgeable(now=LATER, age_s=200.0)
     assert study.study_instance_uid == STUDY
-    assert set(study.instance_paths) == {i.path for i in ledger.jobs.inputs(job.job_id)}
+    assert set(study.instance_paths) == {i.path for i in ledger.jobs.inputs(job.job_id)[""]}
     assert set(study.result_paths) == {r.path for r in results_of(job)}
     assert ledger.retention.purge([STUDY], age_s=200.0, now=LATER) == (study,)
     assert not ledger.instances.known_paths()

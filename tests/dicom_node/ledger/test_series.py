@@ -64,8 +64,8 @@ def test_a_late_instance_makes_a_revision_and_ends_the_job_that_waits(ledger: Le
     second = queued_job(ledger, tmp_path, [7])
     assert ledger.jobs.get(first.job_id).state is State.SUPERSEDED
     assert (second.revision, second.state, second.predecessors) == (2, State.QUEUED, ())
-    assert len(ledger.jobs.inputs(first.job_id)) == 3
-    assert len(ledger.jobs.inputs(second.job_id)) == 4
+    assert len(ledger.jobs.inputs(first.job_id)[""]) == 3
+    assert len(ledger.jobs.inputs(second.job_id)[""]) == 4
 
 
 def test_results_of_a_superseded_run_are_kept_and_not_delivered(ledger: Ledger, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_every_engine_gets_exactly_one_decision_with_a_reason_in_the_rules_order
     assert [d.engine for d in routing.decisions] == list(dict.fromkeys([*(rule.engine for rule in rules), "z", "a"]))
     assert all(d.reason and d.series_instance_uid == series.series_instance_uid for d in routing.decisions)
     assert not set(routing.chosen) & set(routing.deferred)
-    assert tuple(rule.engine for rule in routing.rules) == routing.chosen
+    assert tuple(choice.rule.engine for choice in routing.choices) == routing.chosen
 
 
 @given(SERIES, RULES, STUDIES, st.randoms())
@@ -75,7 +75,7 @@ def test_the_first_matching_rule_of_an_engine_decides(series, rules) -> None:
         if route(series, [rule]).chosen:
             alone.setdefault(rule.engine, rule)
     routing = route(series, rules)
-    assert dict(zip(routing.chosen, routing.rules, strict=True)) == alone
+    assert {choice.rule.engine: choice.rule for choice in routing.choices} == alone
 
 
 @given(st.lists(SERIES, min_size=1, max_size=3, unique_by=lambda s: s.series_instance_uid))
