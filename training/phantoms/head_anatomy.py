@@ -121,7 +121,7 @@ def _pose(draw: Draw) -> Float32[Tensor, "3 3"]:
     generator = torch.zeros(3, 3)
     for first, second, most in ((0, 1, 0.3), (0, 2, 0.12), (1, 2, 0.15)):
         generator[first, second] = draw.uniform(-most, most)
-    rotation = torch.linalg.matrix_exp(generator - generator.T)
+    rotation: Float32[Tensor, "3 3"] = torch.linalg.matrix_exp(generator - generator.T)
     return scale @ rotation
 
 

@@ -48,7 +48,8 @@ def _slices(image: Image, noise: float, grid: Grid, draw: Draw) -> Image:
     average, back = _slice_matrices(count, step, thickness_mm, draw.uniform(0.7, 1.0), draw.uniform(0, 1))
     moved = image.movedim(axis, 0)
     thick = _rician(torch.tensordot(average, moved, dims=1), noise, draw)
-    return torch.tensordot(back, thick, dims=1).movedim(0, axis).contiguous()
+    whole: Image = torch.tensordot(back, thick, dims=1)
+    return whole.movedim(0, axis).contiguous()
 
 
 def _slice_matrices(count: int, step_mm: float, thickness_mm: float, filled: float, phase: float) -> tuple[Tensor, Tensor]:

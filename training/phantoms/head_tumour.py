@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - its own documentation's name
@@ -72,12 +73,11 @@ def _arrival(
     speed: Float32[Tensor, "slices rows columns"], start: tuple[int, ...], grid: Grid
 ) -> Float32[Tensor, "slices rows columns"]:
     """When a front that begins at the start arrives at each voxel."""
-    image = sitk.GetImageFromArray(speed.numpy())
+    image: Any = sitk.GetImageFromArray(speed.numpy())
     image.SetSpacing([float(step) for step in reversed(grid.spacing_mm)])
-    march = sitk.FastMarchingImageFilter()
-    march.SetTrialPoints([tuple(int(index) for index in reversed(start))])
-    march.SetStoppingValue(_NEVER)
-    return torch.from_numpy(np.minimum(sitk.GetArrayFromImage(march.Execute(image)), _NEVER).astype(np.float32))
+    first = [int(index) for index in reversed(start)]
+    time = sitk.FastMarching(image, [first], 1.0, _NEVER)  # type: ignore[no-untyped-call]
+    return torch.from_numpy(np.minimum(sitk.GetArrayFromImage(time), _NEVER).astype(np.float32))
 
 
 def _limit(time: Float32[Tensor, "slices rows columns"], voxels: float) -> float:
