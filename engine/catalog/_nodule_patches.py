@@ -80,7 +80,7 @@ def patch_of(volume: Volume, grid: CanonicalGrid) -> Float32[Tensor, "slices row
 
 def _centre_mm(grid: CanonicalGrid) -> Point:
     halves = [step * (count - 1) / 2 for step, count in zip(grid.spacing_mm, grid.shape, strict=True)]
-    return np.array(grid.origin_mm) + np.array(halves[::-1])
+    return np.asarray(np.array(grid.origin_mm) + np.array(halves[::-1]))
 
 
 def field_on_source(

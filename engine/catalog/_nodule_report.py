@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from engine.catalog._nodule_reading import Reading, source_mask
-from engine.catalog._nodule_risk import Spiculation, brock, lung_rads, malignancy
+from engine.catalog._nodule_risk import SizeModel, Spiculation, brock, lung_rads, malignancy
 from engine.catalog._nodule_shape import Axes, axes_of
 from engine.findings import Code, Evaluation, Measurement, Segment
 from engine.volume import PatientFacts, Volume
@@ -53,6 +53,8 @@ class Nodule:
     Attributes:
         mask: on the source grid.
         upper: whether it lies in the upper half of its lung's height.
+        spiculation: probability of spicules.
+        feature_probability: of malignancy, by the feature model.
     """
 
     reading: Reading
@@ -61,20 +63,26 @@ class Nodule:
     laterality: Code
     upper: bool
     spiculation: float
-
-    @property
-    def feature_probability(self) -> float:
-        features = self.reading.features
-        return malignancy(features.diameter_mm, features.attenuation, self.spiculation)
+    feature_probability: float
 
 
-def nodule_of(volume: Volume, reading: Reading, laterality: Code, spiculation: Spiculation, *, upper: bool) -> Nodule | None:
+@dataclass(frozen=True, slots=True)
+class FeatureModel:
+    """What was fitted beside the networks."""
+
+    size: SizeModel
+    spiculation: Spiculation
+
+
+def nodule_of(volume: Volume, reading: Reading, laterality: Code, model: FeatureModel, *, upper: bool) -> Nodule | None:
     """The reading on the source grid; None where no voxel of it is left."""
     mask = source_mask(volume, reading)
     if not mask.any():
         return None
-    roughness = spiculation.probability(reading.features.sphericity)
-    return Nodule(reading, mask, axes_of(volume, mask), laterality, upper, roughness)
+    features = reading.features
+    spiculation = model.spiculation.probability(features.sphericity)
+    probability = malignancy(features.diameter_mm, features.attenuation, spiculation, model.size)
+    return Nodule(reading, mask, axes_of(volume, mask), laterality, upper, spiculation, probability)
 
 
 def segment_of(volume: Volume, nodule: Nodule, number: int, patient: PatientFacts, count: int) -> Segment:

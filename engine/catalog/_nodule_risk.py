@@ -13,9 +13,6 @@ from dataclasses import dataclass
 
 from engine.volume import PatientFacts
 
-LIDC_SLOPE, LIDC_INTERCEPT = 4.5, -9.4
-"""Log-odds of a rating of 4 or 5 against 1 or 2 over the natural logarithm of the diameter in mm: halfway between what fits a
-single reader (3.15, -6.64; 2,748 readings) and what fits the mean of all readers (5.84, -12.09; 673 nodules)."""
 SPICULATION_LOG_ODDS = 0.7729
 PART_SOLID_LOG_ODDS = 0.377
 NONSOLID_LOG_ODDS = -0.1276
@@ -23,6 +20,19 @@ NONSOLID_LOG_ODDS = -0.1276
 BENIGN_PATTERN_LOG_ODDS = -4.0
 """Of calcification or fat in a pattern that Lung-RADS v2022 takes for benign (category 1)."""
 LARGEST_BENIGN_MM = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class SizeModel:
+    """Log-odds of a rating of 4 or 5 against 1 or 2 over the natural logarithm of the diameter in mm."""
+
+    slope: float
+    intercept: float
+
+
+PUBLISHED = SizeModel(slope=4.5, intercept=-9.4)
+"""Halfway between what fits a single reader of LIDC-IDRI (3.15, -6.64; 2,748 readings of 1,177 nodules) and what fits the mean
+of all its readers (5.84, -12.09; the 673 nodules with a mean rating of 2.5 or less, or 3.5 or more)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +50,9 @@ def sigmoid(log_odds: float) -> float:
     return 1 / (1 + math.exp(-log_odds))
 
 
-def malignancy(diameter_mm: float, attenuation: str, spiculation: float) -> float:
+def malignancy(diameter_mm: float, attenuation: str, spiculation: float, size: SizeModel = PUBLISHED) -> float:
     """Probability that readers of the kind of LIDC's call a nodule malignant: size first, then spiculation and attenuation."""
-    log_odds = LIDC_INTERCEPT + LIDC_SLOPE * math.log(max(diameter_mm, 1.0))
+    log_odds = size.intercept + size.slope * math.log(max(diameter_mm, 1.0))
     log_odds += SPICULATION_LOG_ODDS * spiculation
     log_odds += {"part-solid": PART_SOLID_LOG_ODDS, "ground-glass": NONSOLID_LOG_ODDS}.get(attenuation, 0.0)
     if attenuation in ("calcified", "fat") and diameter_mm < LARGEST_BENIGN_MM:

@@ -11,11 +11,13 @@ from engine.volume import Volume
 
 CALCIUM_HU = 220
 CALCIFIED_SHARE = 0.12
-FAT_HU = (-140, -50)
-FAT_SHARE = 0.4
+FAT_HU = (-140, -60)
+FAT_SHARE = 0.5
 SOLID_HU = -350
 """Ground glass ends here (partial volume at the rim lies below, so only the core is asked)."""
 SOLID_SHARE, GROUND_GLASS_SHARE = 0.7, 0.15
+SMALL_MM, SMALL_SOLID_SHARE = 10.0, 0.35
+"""In nodules up to this size thick slices blur the rim so far in that less must be dense to call them solid."""
 FAT_DEPTH_MM = 2.0
 """Nearer to the surface partial volume with lung looks like fat."""
 
@@ -100,7 +102,11 @@ def features_of(hu: Patch, mask: Mask, step_mm: float) -> Features:
     solid_mm3 = np.count_nonzero(values > SOLID_HU) / max(len(values), 1) * volume_mm3
     return Features(
         diameter_mm=_ball_mm(volume_mm3),
-        attenuation=_attenuation(values, smooth[ndimage.distance_transform_edt(mask) * step_mm > FAT_DEPTH_MM]),
+        attenuation=_attenuation(
+            values,
+            smooth[ndimage.distance_transform_edt(mask) * step_mm > FAT_DEPTH_MM],
+            SOLID_SHARE if _ball_mm(volume_mm3) > SMALL_MM else SMALL_SOLID_SHARE,
+        ),
         solid_diameter_mm=_ball_mm(solid_mm3),
         sphericity=_sphericity(mask, step_mm, volume_mm3),
     )
@@ -116,15 +122,15 @@ def _core(mask: Mask) -> Mask:
     return np.asarray(core if np.count_nonzero(core) >= 8 else mask)
 
 
-def _attenuation(values: Float32[np.ndarray, "voxels"], deep: Float32[np.ndarray, "voxels"]) -> str:
+def _attenuation(values: Float32[np.ndarray, "voxels"], deep: Float32[np.ndarray, "voxels"], solid_share: float) -> str:
     """The class from smoothed HU of the core, and of what lies deep enough to show fat."""
     if np.mean(values > CALCIUM_HU) > CALCIFIED_SHARE:
         return "calcified"
     solid = float(np.mean(values > SOLID_HU))
     low, high = FAT_HU
-    if solid > SOLID_SHARE and len(deep) and np.mean((deep > low) & (deep < high)) > FAT_SHARE:
+    if solid > solid_share and len(deep) and np.mean((deep > low) & (deep < high)) > FAT_SHARE:
         return "fat"
-    if solid > SOLID_SHARE:
+    if solid > solid_share:
         return "solid"
     return "ground-glass" if solid < GROUND_GLASS_SHARE else "part-solid"
 

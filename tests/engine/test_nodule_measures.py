@@ -17,7 +17,9 @@ STEP_MM = 0.8
 
 def _ellipsoid(shape: tuple[int, int, int], radii: tuple[float, float, float]) -> np.ndarray:
     grids = np.ogrid[tuple(slice(size) for size in shape)]
-    return sum(((axis - size // 2) / radius) ** 2 for axis, size, radius in zip(grids, shape, radii, strict=True)) <= 1
+    return np.asarray(
+        sum(((axis - size // 2) / radius) ** 2 for axis, size, radius in zip(grids, shape, radii, strict=True)) <= 1
+    )
 
 
 def _patch(inside_hu: float, core_hu: float | None = None) -> tuple[np.ndarray, np.ndarray]:

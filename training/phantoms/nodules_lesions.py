@@ -23,12 +23,14 @@ class NoduleTruth:
         diameter_mm: of the ball of about its volume.
         spiculation: 0 smooth to 1 a corona of spicules.
         lobulation: 0 round to 1 deeply lobulated.
+        malignant: probability, of a real nodule that readers rated; None where the published relation says it.
     """
 
     kind: str
     diameter_mm: float
     spiculation: float
     lobulation: float
+    malignant: float | None = None
 
 
 def draw_truth(draw: Draw) -> NoduleTruth:
@@ -121,8 +123,8 @@ def _attenuation(
 
 def _spicules(points: list[Tensor], radius: float, step_mm: float, truth: NoduleTruth, draw: Draw) -> Tensor:
     """Coverage by thin cones that stand on the nodule's surface."""
-    cover = torch.zeros(torch.broadcast_shapes(*(line.shape for line in points)))
     square = points[0] ** 2 + points[1] ** 2 + points[2] ** 2
+    cover = torch.zeros_like(square)
     for _ in range(round(6 + 18 * truth.spiculation)):
         direction = draw.white((3,))
         direction = direction / direction.norm()

@@ -52,4 +52,4 @@ def _noise(shape: tuple[int, int, int], draw: Draw) -> Tensor:
     noise = blur(noise, (0, width, width))
     if draw.chance(0.35):
         noise = noise - functional.avg_pool3d(noise[None, None], (1, 5, 5), 1, (0, 2, 2))[0, 0]
-    return noise * (deviation / float(noise.std()))
+    return noise.mul_(deviation / float(noise.std()))

@@ -42,7 +42,7 @@ def paint_lung(grid: Grid, draw: Draw) -> Patch:
 
 def _direction(draw: Draw) -> Tensor:
     direction = draw.white((3,))
-    return direction / direction.norm()
+    return direction / float(direction.norm())
 
 
 def _along(grid: Grid, direction: Tensor) -> Tensor:

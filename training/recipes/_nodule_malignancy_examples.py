@@ -17,11 +17,13 @@ from engine.catalog._nodule_reading import CLASSIFYING_SIZE
 from engine.catalog._nodule_risk import malignancy
 from engine.catalog._nodule_shape import features_of
 from training.phantoms.nodules import NodulePhantom, nodule_patch
+from training.phantoms.nodules_lesions import NoduleTruth
 
 STEP_MM = 0.8
 SHAPE = (80, 80, 80)
 CANDIDATE_LEVEL = 0.2
 SMALLEST_VOXELS = 20
+SPICULATED = 0.3
 MOST_OTHERS = 4
 """Of what is no nodule, per phantom."""
 OTHER_PLACES = 2
@@ -51,21 +53,30 @@ class Examples:
     spiculated: np.ndarray
 
 
-def examples_of(numbers: Sequence[int], detect: Detect, folder: Path) -> Examples:
-    """The examples of phantoms, made once and kept in the folder."""
-    parts = [_kept(number, detect, folder) for number in numbers]
+Make = Callable[[int], NodulePhantom]
+"""A patch by its number."""
+
+
+def synthetic(number: int) -> NodulePhantom:
+    """The phantom of a number at the classifier's spacing."""
+    return nodule_patch(number, STEP_MM, SHAPE)
+
+
+def examples_of(numbers: Sequence[int], make: Make, detect: Detect, folder: Path) -> Examples:
+    """The examples of patches, made once and kept in the folder."""
+    parts = [_kept(number, make, detect, folder) for number in numbers]
     return Examples(*(np.concatenate([part[name] for part in parts]) for name in _NAMES))
 
 
 _NAMES = ("hu", "marked", "targets", "roughness", "spiculated")
 
 
-def _kept(number: int, detect: Detect, folder: Path) -> dict[str, np.ndarray]:
+def _kept(number: int, make: Make, detect: Detect, folder: Path) -> dict[str, np.ndarray]:
     path = folder / f"{number:06d}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.npz")
-        np.savez(part, **_examples(nodule_patch(number, STEP_MM, SHAPE), detect))  # type: ignore[arg-type]
+        np.savez(part, **_examples(make(number), detect))  # type: ignore[arg-type]
         part.replace(path)
     with np.load(path) as arrays:
         return dict(arrays)
@@ -82,7 +93,7 @@ def _examples(phantom: NodulePhantom, detect: Detect) -> dict[str, np.ndarray]:
         targets.append(target)
         if truth >= 0 and mask.any():
             roughness.append(1 - features_of(phantom.hu.astype(np.float32), mask, STEP_MM).sphericity)
-            spiculated.append(phantom.truths[truth].spiculation > 0.3)
+            spiculated.append(phantom.truths[truth].spiculation > SPICULATED)
     cube = (CLASSIFYING_SIZE,) * 3
     return {
         "hu": np.array(hu, np.int16).reshape(-1, *cube),
@@ -104,7 +115,7 @@ def _candidates(
             continue
         drawn = parts[whole]
         mask = parts == np.bincount(drawn[drawn > 0]).argmax() if (drawn > 0).any() else np.zeros_like(whole)
-        risk = malignancy(truth.diameter_mm, truth.kind, float(truth.spiculation > 0.3))
+        risk = _risk(truth)
         place = mask if mask.any() else whole
         found.append((_centre(place), (0.0, 1 - risk, risk), mask, index))
     size = np.bincount(parts.ravel())
@@ -117,12 +128,21 @@ def _candidates(
     return found + [(place, _NO_NODULE, nothing, -1) for place in _dense_places(phantom)]
 
 
+def _risk(truth: NoduleTruth) -> float:
+    """As readers rated it, else by the published relation."""
+    if truth.malignant is not None:
+        return truth.malignant
+    return malignancy(truth.diameter_mm, truth.kind, float(truth.spiculation > SPICULATED))
+
+
 def _dense_places(phantom: NodulePhantom) -> list[tuple[int, ...]]:
     """A few voxels of vessels, walls and scars within air, far from nodules."""
     smooth = ndimage.uniform_filter(phantom.hu.astype(np.float32), 15)
     dense = (phantom.hu > DENSE_HU) & (smooth < DENSE_HU) & (ndimage.maximum_filter(phantom.labels, 9) == 0)
     places = np.argwhere(dense)
-    chosen = np.linspace(0, len(places) - 1, OTHER_PLACES + 2)[1:-1].astype(int) if len(places) else []
+    if not len(places):
+        return []
+    chosen = np.linspace(0, len(places) - 1, OTHER_PLACES + 2)[1:-1].astype(int)
     return [tuple(int(index) for index in places[number]) for number in chosen]
 
 

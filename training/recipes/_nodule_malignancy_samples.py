@@ -1,6 +1,6 @@
 """Batches and losses of the engine nodule-malignancy's two networks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,7 +40,7 @@ class NodulePatchSampler:
     """
 
     store: CaseStore
-    numbers: range
+    numbers: Sequence[int]
     patch: tuple[int, int, int]
     normalise: Callable[[Tensor], Tensor]
     batch: int = 4

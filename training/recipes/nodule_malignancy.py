@@ -12,32 +12,35 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
+from engine.catalog._nodule_risk import PUBLISHED
 from engine.catalog.nodule_malignancy import CLASSIFIER, DETECTOR
 from engine.models import Intensity, ModelPackage
 from engine.networks.build import build_network
 from engine.sliding_window import predict
-from training.bundle_metadata import ModelFacts, bundle_metadata
+from training.bundle_metadata import bundle_metadata
 from training.cases import Case, CaseStore
 from training.export import write_package
 from training.fit import fit
-from training.phantoms.nodules import nodule_patch
+from training.phantoms.nodules import NodulePhantom, nodule_patch
 from training.plan import Plan
 from training.recipes._nodule_malignancy_examples import (
-    STEP_MM,
     Detect,
     ExampleBatches,
     Examples,
+    Make,
     class_loss,
     examples_of,
     fit_spiculation,
+    synthetic,
 )
+from training.recipes._nodule_malignancy_facts import classifier_facts, detector_facts
+from training.recipes._nodule_malignancy_real import RealNodules, real_nodules, union
 from training.recipes._nodule_malignancy_samples import NodulePatchSampler, nodule_loss
 from training.run import Run
 
-FIRST_EXAMPLE = 100_000
+FIRST_EXAMPLE, FIRST_REAL = 100_000, 1_000_000
 OUTSIDE_HU = -1024.0
 CARD = Path(__file__).with_name("nodule_malignancy_card.md")
-SOURCE = "Synthetic lung patches of training/phantoms/nodules.py, labelled by published relations; no patient's image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +69,20 @@ class Settings:
     classifier_plan: Plan
 
 
-def make_case(number: int) -> Case:
+def case_of(phantom: NodulePhantom) -> Case:
     """HU, and within each nodule its diameter in mm."""
-    phantom = nodule_patch(number)
     diameters = [0, *(max(1, round(truth.diameter_mm)) for truth in phantom.truths)]
     return phantom.hu, np.array(diameters, np.uint8)[phantom.labels]
 
 
 def train(settings: Settings, run: Run) -> nn.Module:
-    """Both networks, by the names of their packages."""
+    """Both networks, by the names of their packages; real nodules of the run's data are learnt from beside the phantoms."""
+    real = real_nodules(run)
     detector = _untrained(settings.detector, settings.detector_plan)
-    sampler = NodulePatchSampler(
-        CaseStore(run.cases, make_case), range(settings.phantoms), settings.window, settings.intensity, settings.batch
-    )
+    make = _maker(nodule_patch, real)
+    store = CaseStore(run.cases, lambda number: case_of(make(number)))
+    numbers = union(range(settings.phantoms), real, FIRST_REAL)
+    sampler = NodulePatchSampler(store, numbers, settings.window, settings.intensity, settings.batch)
     fit(detector, sampler, settings.detector_plan, run.folder / "detector.pt", loss=nodule_loss, watch=run.watch)
     classifier = _untrained(settings.classifier, settings.classifier_plan)
     batches = ExampleBatches(_examples(detector, settings, run), settings.intensity, settings.example_batch)
@@ -93,10 +97,26 @@ def export(network: nn.Module, settings: Settings, run: Run) -> ModelPackage:
     card = CARD.read_text(encoding="utf-8").format(
         version=settings.version, phantoms=settings.phantoms, example_phantoms=settings.example_phantoms
     )
-    write_package(folder / DETECTOR, parts[DETECTOR], bundle_metadata(_detector_facts(settings)), card)
+    shared = settings.intensity, settings.context_voxels, run.data is not None
+    detector = detector_facts(settings.version, settings.detector, settings.spacing_mm, *shared)
+    classifier = classifier_facts(settings.version, settings.classifier, *shared)
+    write_package(folder / DETECTOR, parts[DETECTOR], bundle_metadata(detector), card)
+    real = real_nodules(run)
+    size = real.size_model() if real else PUBLISHED
     intercept, roughness = fit_spiculation(_examples(parts[DETECTOR], settings, run))
-    fitted = {"fitted": {"spiculation_intercept": intercept, "spiculation_roughness": roughness}}
-    return write_package(folder / CLASSIFIER, parts[CLASSIFIER], bundle_metadata(_classifier_facts(settings)) | fitted, card)
+    fitted = {
+        "size_slope": size.slope,
+        "size_intercept": size.intercept,
+        "spiculation_intercept": intercept,
+        "spiculation_roughness": roughness,
+    }
+    metadata = bundle_metadata(classifier) | {"fitted": fitted}
+    return write_package(folder / CLASSIFIER, parts[CLASSIFIER], metadata, card)
+
+
+def _maker(phantom: Make, real: RealNodules | None) -> Make:
+    """Phantoms by their numbers, and from FIRST_REAL on real nodules."""
+    return lambda number: real.load(number - FIRST_REAL) if real and number >= FIRST_REAL else phantom(number)
 
 
 def _untrained(definition: dict[str, Any], plan: Plan) -> nn.Module:
@@ -107,8 +127,9 @@ def _untrained(definition: dict[str, Any], plan: Plan) -> nn.Module:
 
 
 def _examples(detector: nn.Module, settings: Settings, run: Run) -> Examples:
-    numbers = range(FIRST_EXAMPLE, FIRST_EXAMPLE + settings.example_phantoms)
-    return examples_of(numbers, _detecting(detector, settings), run.folder / "examples")
+    real = real_nodules(run)
+    numbers = union(range(FIRST_EXAMPLE, FIRST_EXAMPLE + settings.example_phantoms), real, FIRST_REAL)
+    return examples_of(numbers, _maker(synthetic, real), _detecting(detector, settings), run.folder / "examples")
 
 
 def _detecting(detector: nn.Module, settings: Settings) -> Detect:
@@ -125,34 +146,3 @@ def _detecting(detector: nn.Module, settings: Settings) -> Detect:
         return np.asarray(found.logits.softmax(0)[1].numpy())
 
     return detect
-
-
-def _detector_facts(settings: Settings) -> ModelFacts:
-    return ModelFacts(
-        name="dicom-node lung nodule detector",
-        version=settings.version,
-        task="Segmentation of lung nodules on CT",
-        data_source=SOURCE,
-        modality="CT",
-        network=settings.detector,
-        spacing_mm=settings.spacing_mm,
-        intensity=settings.intensity,
-        labels=("background", "nodule"),
-        context_voxels=settings.context_voxels,
-    )
-
-
-def _classifier_facts(settings: Settings) -> ModelFacts:
-    return ModelFacts(
-        name="dicom-node nodule malignancy",
-        version=settings.version,
-        task="Malignancy of lung nodules on CT",
-        data_source=SOURCE,
-        modality="CT",
-        network=settings.classifier,
-        spacing_mm=(STEP_MM,) * 3,
-        intensity=settings.intensity,
-        labels=("no nodule", "benign nodule", "malignant nodule"),
-        context_voxels=settings.context_voxels,
-        channels=("image", "detector's probability"),
-    )

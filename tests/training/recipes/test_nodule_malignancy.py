@@ -7,12 +7,16 @@ import pytest
 import torch
 
 from engine.models import load_package
+from training.errors import TrainingError
+from training.phantoms.nodules import nodule_patch
 from training.recipe import find_recipe
 from training.recipes._nodule_malignancy_examples import Examples, class_loss, fit_spiculation
+from training.recipes._nodule_malignancy_real import real_nodules
 from training.recipes._nodule_malignancy_samples import nodule_loss
-from training.recipes.nodule_malignancy import Settings, make_case
+from training.recipes.nodule_malignancy import Settings, case_of
 from training.run import Run
 from training.settings import load_settings, settings_file
+from training.splits import Fold
 from training.watching import in_silence
 
 
@@ -37,7 +41,7 @@ def test_a_tiny_training_gives_two_packages_and_a_second_one_the_same_weights(se
 
 
 def test_labels_are_diameters() -> None:
-    cases = [make_case(number) for number in range(4)]
+    cases = [case_of(nodule_patch(number)) for number in range(4)]
     values = {int(value) for _, labels in cases for value in np.unique(labels)}
     assert 0 in values
     assert values <= set(range(31))
@@ -66,3 +70,44 @@ def test_rough_nodules_are_held_for_spiculated() -> None:
     assert weight > 0
     assert intercept + weight * 0.1 < 0 < intercept + weight * 0.5
     assert fit_spiculation(Examples(none, none, none, roughness, roughness > 1))[1] == 0
+
+
+@pytest.fixture
+def rated_patches(tmp_path: Path) -> Path:
+    """Patches of 51 mm in HU as npz, each with a ball; the larger half is rated malignant."""
+    folder = tmp_path / "rated"
+    folder.mkdir()
+    distance = np.linalg.norm(np.indices((51, 51, 51)).T - 25, axis=-1)
+    radii = np.linspace(3, 12, 24)
+    masks = np.stack([distance < radius for radius in radii])
+    np.savez(
+        folder / "nodules.npz",
+        volume=np.where(masks, 30, -860).astype(np.int16),
+        mask=masks,
+        names=[f"{number}_a" for number in range(24)],
+        malignancy=np.where(radii > 6, 5, 1),
+    )
+    return folder
+
+
+def test_real_nodules_are_learnt_from_by_their_ratings(rated_patches: Path, tmp_path: Path) -> None:
+    real = real_nodules(Run(tmp_path / "run", data=rated_patches))
+    assert real is not None
+    assert len(real.numbers) == 24
+    small, large = real.load(0), real.load(23)
+    assert [phantom.truths[0].malignant for phantom in (small, large)] == [0.0, 1.0]
+    assert large.truths[0].diameter_mm == pytest.approx(24, abs=1)
+    assert np.argwhere(large.labels).mean(axis=0) == pytest.approx([39.5] * 3, abs=1)
+    model = real.size_model()
+    assert np.exp(-model.intercept / model.slope) == pytest.approx(12, abs=1.5)
+
+
+def test_a_fold_of_the_patients_is_left_out(rated_patches: Path, tmp_path: Path) -> None:
+    real = real_nodules(Run(tmp_path / "run", data=rated_patches, fold=Fold(1, 4)))
+    assert real is not None
+    assert len(real.numbers) == 18
+
+
+def test_data_without_nodules_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="holds no nodule"):
+        real_nodules(Run(tmp_path / "run", data=tmp_path))
