@@ -101,12 +101,18 @@ class ImageIntensity(BaseModel):
 
 
 class ImageClass(BaseModel):
-    """One answer of a classifier; the code as in PS3.3 section 8: Code Value, Coding Scheme Designator, Code Meaning."""
+    """One answer of a classifier.
+
+    Attributes:
+        code: as in PS3.3 section 8: Code Value, Coding Scheme Designator, Code Meaning.
+        normal: whether it says that nothing was found: there is then nothing to explain.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     code: tuple[str, str, str]
+    normal: bool = False
 
 
 class ImageMetadata(BaseModel):
