@@ -17,6 +17,10 @@ _CLOSED = 20.0
 _SPECK_SHARE = 0.1
 """Of the largest piece of brain: smaller pieces are eyes or muscle."""
 
+BRIGHT = 1.5
+"""In shares of the brain's value: brighter than grey matter on FLAIR."""
+_SURFACE_VOXELS = 3
+
 _NEIGHBOURS = ndimage.generate_binary_structure(3, 3)
 
 
@@ -27,10 +31,12 @@ class Regions:
     Attributes:
         fields: logits of tumour and of its enhancing part, far below 0 away from the foci that count.
         foci_ml: volumes of the foci, largest first.
-        brain_ml: volume of the brain, tumour included.
+        brain: tumour included.
+        brain_ml: its volume.
     """
 
     fields: Float32[Tensor, "2 slices rows columns"]
+    brain: Bool[np.ndarray, "slices rows columns"]
     foci_ml: tuple[float, ...]
     brain_ml: float
 
@@ -63,7 +69,20 @@ def find_regions(logits: Float32[Tensor, "4 slices rows columns"], voxel_ml: flo
     near = torch.from_numpy(ndimage.binary_dilation(kept | enclosed, _NEIGHBOURS))
     tumour = torch.where(torch.from_numpy(enclosed), _CLOSED, tumour)
     fields = torch.stack([torch.where(near, field, -_CLOSED) for field in (tumour, enhancing)])
-    return Regions(fields, tuple(sorted(foci_ml, reverse=True)), float(np.count_nonzero(brain | kept)) * voxel_ml)
+    whole = brain | kept | enclosed
+    return Regions(fields, whole, tuple(sorted(foci_ml, reverse=True)), float(np.count_nonzero(whole)) * voxel_ml)
+
+
+def bright_surface_share(regions: Regions, shares: Float32[Tensor, "slices rows columns"]) -> float:
+    """How much of the brain's surface layer, where the sulci are, is bright without being tumour; 0 to 1.
+
+    Args:
+        regions: on a grid of about 2 mm.
+        shares: the image in shares of the brain's value.
+    """
+    inner = ndimage.binary_erosion(regions.brain)
+    layer = inner & ~ndimage.binary_erosion(inner, iterations=_SURFACE_VOXELS) & (regions.fields[0] <= 0).numpy()
+    return float((shares.numpy()[layer] > BRIGHT).mean()) if layer.any() else 0.0
 
 
 def _margin(logits: Float32[Tensor, "4 slices rows columns"], yes: tuple[int, ...], no: tuple[int, ...]) -> Tensor:

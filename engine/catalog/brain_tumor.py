@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from engine.api import Context, EngineInfo, Refusal
 from engine.catalog._brain_intensity import relative_to_brain
-from engine.catalog._brain_regions import MINIMUM_FOCUS_ML, Regions, find_regions
+from engine.catalog._brain_regions import MINIMUM_FOCUS_ML, Regions, bright_surface_share, find_regions
 from engine.catalog._brain_sequence import require_head_flair, why_no_contrast_t1
 from engine.findings import Algorithm, Code, Findings, Outcome, Segment
 from engine.models import load_package
@@ -28,6 +28,8 @@ MINIMUM_BRAIN_ML = 250.0
 MAXIMUM_BRAIN_ML = 2500.0
 WHOLE_BRAIN_ML = 800.0
 MAXIMUM_TUMOUR_SHARE = 0.4
+MAXIMUM_BRIGHT_SURFACE = 0.12
+"""Share of the brain's surface layer: fluid in the sulci makes it about 0.2 on T2; 40 synthetic FLAIR images reach 0.03."""
 MINIMUM_SHARED = 0.6
 """Share of the head on FLAIR that the companion must show too."""
 HEAD_LEVEL = 0.3
@@ -125,6 +127,7 @@ class BrainTumor:
         regions = find_regions(self._logits(flair, companion.image), grid.voxel_ml)
         clock.lap("network")
         require_brain(regions)
+        require_dark_fluid(regions, flair)
         self._context.progress("borders", 0.7)
         if not regions.foci_ml:
             return self._nothing(clock, [*remarks, *companion.remarks, *_remarks(regions)])
@@ -190,6 +193,19 @@ def require_brain(regions: Regions) -> None:
         raise Refusal(
             f"{100 * regions.tumour_ml / regions.brain_ml:.0f} % of the brain looks like tumour, which is not plausible: "
             "the series may not be FLAIR, or be damaged."
+        )
+
+
+def require_dark_fluid(regions: Regions, flair: Float32[Tensor, "slices rows columns"]) -> None:
+    """Refuse an image on which fluid is bright.
+
+    Raises:
+        Refusal: with the reason for the physician.
+    """
+    share = bright_surface_share(regions, flair)
+    if share > MAXIMUM_BRIGHT_SURFACE:
+        raise Refusal(
+            f"Fluid is bright: {100 * share:.0f} % of the brain's surface is. Brain tumour detection needs FLAIR, not T2."
         )
 
 

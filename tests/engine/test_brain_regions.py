@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from engine.api import Refusal
-from engine.catalog._brain_regions import find_regions
+from engine.catalog._brain_regions import bright_surface_share, find_regions
 from engine.catalog.brain_tumor import require_brain
 
 SHAPE = (30, 30, 30)
@@ -80,3 +80,12 @@ def test_nothing_is_lost_at_the_borders_of_the_grid() -> None:
     whole = (slice(0, 30),) * 3
     regions = find_regions(_logits((1, whole), (2, (slice(0, 8), slice(0, 8), slice(0, 8)))), VOXEL_ML)
     assert np.isclose(regions.tumour_ml, 8**3 * VOXEL_ML)
+
+
+def test_bright_sulci_are_told_from_a_bright_tumour() -> None:
+    regions = find_regions(_logits(BRAIN, (2, _cube(3, 14))), VOXEL_ML)
+    flair = torch.ones(SHAPE)
+    flair[regions.fields[0] > 0] = 2.0
+    assert bright_surface_share(regions, flair) == 0
+    flair[:, ::2] = 2.0
+    assert bright_surface_share(regions, flair) > 0.4
