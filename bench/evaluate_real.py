@@ -24,8 +24,8 @@ from engine.api import Refusal
 from engine.findings import Outcome
 from engine.loading import available
 from tests.real_data import DEFAULT, RealData, find_real_data
-from training.evaluation.commands import Subject, identity_of
 from training.evaluation.run import REFUSED, evaluate_case
+from training.evaluation.subject import Subject, identity_of
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("results")

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - its own documentation's name
+from pydicom import dcmread
 
-from engine.reading import read_series
+from engine.reading import read_series, read_volume
 from engine.volume import SequenceFacts, SliceReference, Volume
 from tests.real_data import RealData
 from training.evaluation.cases import LabelledVolume
@@ -69,15 +70,21 @@ def _cip(folder: Path) -> LabelledVolume:
     return LabelledVolume("", "", _volume(home / "ct-64.nrrd", "CT"), truth)
 
 
-def _total_segmentator(image: str, labels: str) -> Callable[[Path], LabelledVolume]:
-    def load(folder: Path) -> LabelledVolume:
-        home = folder / "small_extras" / "totalsegmentator"
-        liver = _array(home / labels) == TOTAL_SEGMENTATOR_LIVER
-        if image.endswith(".nii.gz"):
-            return LabelledVolume("", "", _volume(home / image, "CT"), {"liver": liver})
-        return LabelledVolume("", "", _series("small_extras", "totalsegmentator", image)(folder).volume, {"liver": liver})
+def _trunk(folder: Path) -> LabelledVolume:
+    home = folder / "small_extras" / "totalsegmentator"
+    liver = _array(home / "example_seg_fast_force_split.nii.gz") == TOTAL_SEGMENTATOR_LIVER
+    return LabelledVolume("", "", _volume(home / "example_ct.nii.gz", "CT"), {"liver": liver})
 
-    return load
+
+def _slab(folder: Path) -> LabelledVolume:
+    """The files' SOP Class and Instance UID are empty; those of their file meta information are not."""
+    home = folder / "small_extras" / "totalsegmentator"
+    datasets = [dcmread(file) for file in sorted((home / "example_ct_dicom").iterdir())]
+    for dataset in datasets:
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID
+    liver = _array(home / "example_seg_dicom.nii.gz") == TOTAL_SEGMENTATOR_LIVER
+    return LabelledVolume("", "", read_volume(datasets), {"liver": liver})
 
 
 def _tcga(*, contrast: bool) -> Callable[[Path], LabelledVolume]:
@@ -164,14 +171,14 @@ CASES = (
         "trunk-total",
         "CT at 3 mm; liver labelled by TotalSegmentator's fast model",
         _SMALL,
-        _total_segmentator("example_ct.nii.gz", "example_seg_fast_force_split.nii.gz"),
+        _trunk,
         {"liver-tumor": ANALYSED, "brain-tumor": DECLINED},
     ),
     RealCase(
         "slab-total",
         "20 slices of 2 mm through the liver; labelled by TotalSegmentator",
         _SMALL,
-        _total_segmentator("example_ct_dicom", "example_seg_dicom.nii.gz"),
+        _slab,
         _all(DECLINED, *CHEST_ENGINES, "brain-tumor"),
     ),
     RealCase("glioma-flair", "FLAIR of a glioma; fusion of five algorithms' labels", _GLIOMA, _tcga(contrast=False), _HEAD),

@@ -9,7 +9,7 @@ import typer
 def evaluate(
     engine: Annotated[str, typer.Argument(help="The engine, such as lung-segmentation.")],
     output: Annotated[Path, typer.Option(help="Folder for report.html and metrics.json.")],
-    data: Annotated[Path | None, typer.Option(help="Folder or file of labelled cases.", exists=True)] = None,
+    data: Annotated[Path | None, typer.Option(help="Labelled cases: a folder, or an npz file of patches.", exists=True)] = None,
     phantoms: Annotated[int, typer.Option(help="So many phantoms of held-out seeds instead.", min=0)] = 0,
     package: Annotated[
         Path | None, typer.Option(help="The model package to evaluate; the engine's own if not given.", exists=True)
@@ -21,6 +21,14 @@ def evaluate(
         list[str] | None,
         typer.Option("--label", help="A label of the data by the engine's name: 3=liver or Tumor=lesion; may be repeated."),
     ] = None,
+    role: Annotated[
+        list[str] | None, typer.Option(help="A channel of the images as companion series: role=number; may be repeated.")
+    ] = None,
+    modality: Annotated[str, typer.Option(help="Of NIfTI images, whose files do not say it.")] = "CT",
+    spacing_mm: Annotated[str, typer.Option(help="Of patches: slice, row, column.")] = "1,1,1",
+    window: Annotated[
+        str, typer.Option(help="Of patches of eight bits: what 0 and 255 stand for in HU, such as -1200,400.")
+    ] = "",
     option: Annotated[list[str] | None, typer.Option(help="An option of the engine: key=value; may be repeated.")] = None,
     module: Annotated[str, typer.Option(help="Module or .py file of an engine that is not in the catalog.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda[:n].")] = "auto",
@@ -39,9 +47,13 @@ def evaluate(
         package=package,
         champion=champion,
         labels=tuple(labels or ()),
+        roles=tuple(role or ()),
         options=tuple(option or ()),
         module=module,
         device=device,
+        modality=modality,
+        spacing_mm=spacing_mm,
+        window=window,
         tolerance_mm=tolerance_mm,
     )
     try:

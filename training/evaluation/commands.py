@@ -1,27 +1,23 @@
 """What the command evaluate does, free of the command line."""
 
-import json
-import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from importlib.metadata import version
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.api import AnyEngine, Context
-from engine.loading import EngineNotFoundError, load_engine
+from engine.loading import EngineNotFoundError
 from engine.models import ModelPackageError
 from training.errors import TrainingError
 from training.evaluation.cases import LabelledVolume
-from training.evaluation.comparison import Comparison, compare_segmentation, comparison_section, verdict_in_words
-from training.evaluation.detection import detection_section
-from training.evaluation.document import Report, Section, to_json
-from training.evaluation.page import render
+from training.evaluation.document import Report
+from training.evaluation.labelled_data import DataWords, holds_patches, volumes_of
+from training.evaluation.nodules import ENGINE as NODULES
+from training.evaluation.nodules import evaluate_nodules
 from training.evaluation.phantoms import FIRST_HELD_OUT_SEED, phantom_cases
-from training.evaluation.run import CaseResult, Watch, run
-from training.evaluation.segmentation import segmentation_section
+from training.evaluation.run import CaseResult
+from training.evaluation.subject import Subject
+from training.evaluation.volumes import evaluate_volumes
+from training.evaluation.writing import write_report
 
-HTML_FILE, JSON_FILE = "report.html", "metrics.json"
-TOLERANCE_MM = 2.0
 REFUSALS = (TrainingError, EngineNotFoundError, ModelPackageError)
 """What evaluate_request raises for the person at the terminal."""
 
@@ -37,31 +33,14 @@ class EvaluationRequest:
     package: Path | None = None
     champion: Path | None = None
     labels: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     module: str = ""
     device: str = "auto"
+    modality: str = "CT"
+    spacing_mm: str = "1,1,1"
+    window: str = ""
     tolerance_mm: float = 2.0
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is evaluated: an engine with a model package, the shipped one if None."""
-
-    engine: str
-    package: Path | None = None
-    module: str = ""
-    device: str = "auto"
-    options: Mapping[str, str] = field(default_factory=dict)
-
-    def load(self) -> AnyEngine:
-        """The engine with this package, warm.
-
-        Raises:
-            engine.loading.EngineNotFoundError: there is no such engine.
-            engine.models.ModelPackageError: the package is damaged.
-        """
-        package = {} if self.package is None else {"package": str(self.package)}
-        return load_engine(self.engine, Context(device=self.device, options={**self.options, **package}), self.module)
 
 
 def evaluate_request(request: EvaluationRequest, say: Callable[[str], None]) -> Report:
@@ -81,75 +60,49 @@ def evaluate_request(request: EvaluationRequest, say: Callable[[str], None]) -> 
     options = dict(_pair(text, "--option") for text in request.options)
     subject = Subject(request.engine, request.package, request.module, request.device, options)
     champion = None if request.champion is None else replace(subject, package=request.champion)
-    report = evaluate_volumes(
-        subject,
-        champion,
-        lambda: phantom_cases(request.engine, request.phantoms),
-        (f"{request.phantoms} phantoms of seeds from {FIRST_HELD_OUT_SEED}, which no recipe trains on or chooses by.",),
-        lambda result: say(_line(result)),
-        request.tolerance_mm,
-    )
+    if request.data is not None and holds_patches(request.data):
+        if request.engine != NODULES:
+            raise TrainingError(f"{request.data} holds patches around findings; only {NODULES} can be evaluated on those")
+        report = evaluate_nodules(subject, champion, request.data, _words(request))
+    else:
+        cases, data = _cases(request)
+        report = evaluate_volumes(subject, champion, cases, data, lambda result: say(_line(result)), request.tolerance_mm)
     write_report(report, request.output)
     return report
 
 
-def evaluate_volumes(
-    subject: Subject,
-    champion: Subject | None,
-    cases: Callable[[], Iterable[LabelledVolume]],
-    data: tuple[str, ...],
-    watch: Watch = lambda result: None,
-    tolerance_mm: float = TOLERANCE_MM,
-) -> Report:
-    """The report of an engine on labelled volumes, and the comparison with a champion where there is one.
+def _cases(request: EvaluationRequest) -> tuple[Callable[[], Iterable[LabelledVolume]], tuple[str, ...]]:
+    """What gives the cases anew at each call, and what they are in words."""
+    if request.data is None:
+        words = f"{request.phantoms} phantoms of seeds from {FIRST_HELD_OUT_SEED}, which no recipe trains on or chooses by."
+        return (lambda: phantom_cases(request.engine, request.phantoms)), (words,)
+    path, known = request.data, _words(request)
+    return (lambda: volumes_of(path, known)), (f"Labelled examinations of the folder {path.name!r}.",)
 
-    Args:
-        subject: the engine to report on; the challenger.
-        champion: what it would replace.
-        cases: gives the cases anew at each call.
-        data: what the cases are, in sentences.
-        watch: called after each case.
-        tolerance_mm: of the surface Dice.
-    """
-    engine = subject.load()
-    results = run(engine, cases(), tolerance_mm, watch)
-    chapters = [segmentation_section(results, tolerance_mm), detection_section(results)]
-    comparisons: list[Comparison] = []
-    if champion is not None:
-        rival = champion.load()
-        comparisons = compare_segmentation(run(rival, cases(), tolerance_mm, watch), results)
-        chapters.insert(0, comparison_section(comparisons, _name(rival)))
-    return Report(
-        title=f"Evaluation of {engine.info.title}",
-        identity=identity_of(engine),
-        data=(*data, _counted(results)),
-        sections=tuple(chapter for chapter in chapters if isinstance(chapter, Section)),
-        verdict=verdict_in_words(comparisons) if comparisons else "",
-        details={"cases": [_case(result) for result in results], "comparisons": [str(item) for item in comparisons]},
+
+def _words(request: EvaluationRequest) -> DataWords:
+    slices, rows, columns = _numbers(request.spacing_mm, 3, "--spacing-mm")
+    low_high = _numbers(request.window, 2, "--window") if request.window else None
+    roles = dict(_pair(text, "--role") for text in request.roles)
+    if any(not channel.isdecimal() for channel in roles.values()):
+        raise TrainingError("--role: write it as role=number of the channel, such as t1c=1")
+    return DataWords(
+        labels=dict(_pair(text, "--label") for text in request.labels),
+        roles={role: int(channel) for role, channel in roles.items()},
+        modality=request.modality,
+        spacing_mm=(slices, rows, columns),
+        window=None if low_high is None else (low_high[0], low_high[1]),
     )
 
 
-def identity_of(engine: AnyEngine) -> dict[str, str]:
-    """What says which model this was, without doubt."""
-    algorithm = engine.algorithm()
-    return {
-        "engine": engine.info.name,
-        "model": algorithm.name,
-        "version": algorithm.version,
-        "maker": algorithm.manufacturer,
-        "SHA-256 of the weights": algorithm.weights_digest,
-        "ran on": algorithm.device,
-        "parameters": algorithm.parameters,
-        "dicom-node": version("dicom-node"),
-    }
-
-
-def write_report(report: Report, folder: Path) -> None:
-    """Write report.html and metrics.json into the folder, made if missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / HTML_FILE).write_text(render(report), encoding="utf-8")
-    text = json.dumps(to_json(report), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / JSON_FILE).write_text(text + "\n", encoding="utf-8")
+def _numbers(text: str, count: int, option: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        raise TrainingError(f"{option} {text}: write {count} numbers with commas between them")
+    return numbers
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
@@ -162,41 +115,3 @@ def _pair(text: str, option: str) -> tuple[str, str]:
 def _line(result: CaseResult) -> str:
     dices = ", ".join(f"{score.structure} {score.dice:.3f}" for score in result.structures)
     return f"{result.key}: {result.outcome}, {dices or 'nothing to score'} ({result.seconds:.1f} s)"
-
-
-def _name(engine: AnyEngine) -> str:
-    algorithm = engine.algorithm()
-    return f"{algorithm.name} {algorithm.version}, weights {algorithm.weights_digest[:12]}"
-
-
-def _counted(results: list[CaseResult]) -> str:
-    outcomes = [result.outcome for result in results]
-    counts = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes))
-    return f"{len(results)} cases of {len({result.patient for result in results})} patients: {counts}."
-
-
-def _case(result: CaseResult) -> dict[str, object]:
-    """One case for programs; the pictures stand in the page alone."""
-    return {
-        "case": result.key,
-        "patient": result.patient,
-        "attributes": dict(result.attributes),
-        "outcome": result.outcome,
-        "reason": result.reason,
-        "seconds": round(result.seconds, 2),
-        "structures": {
-            score.structure: {
-                "dice": score.dice,
-                "iou": score.iou,
-                "surface_dice": score.surface_dice,
-                "hausdorff_95_mm": _or_null(score.hausdorff_95_mm),
-                "truth_ml": score.truth_ml,
-                "found_ml": score.found_ml,
-            }
-            for score in result.structures
-        },
-    }
-
-
-def _or_null(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -2,42 +2,47 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int16
+from jaxtyping import Bool
+from scipy.ndimage import center_of_mass
 
 from engine.catalog._nodule_candidates import Candidate
 from engine.catalog._nodule_reading import COARSE_FROM_MM, Networks, read_candidate
-from engine.catalog._nodule_report import Nodule, nodule_of
-from engine.catalog._nodule_risk import Spiculation
-from engine.catalog.nodule_malignancy import CLASSIFIER, DEFAULT_PACKAGE, DETECTOR
+from engine.catalog._nodule_report import FeatureModel, Nodule, nodule_of
+from engine.catalog.nodule_malignancy import CLASSIFIER, DEFAULT_PACKAGE, DETECTOR, _feature_model
 from engine.findings import Code
-from engine.models import ModelPackage, load_package
+from engine.models import load_package
 from engine.sliding_window import choose_device
 from engine.volume import Volume
-from training.evaluate import volume_of
-from training.evaluation.cases import ScoredCase
+from training.errors import TrainingError
+from training.evaluation.cases import ScoredCase, to_mm
+from training.metrics.detection import Point
 from training.metrics.overlap import dice
+from training.readers.labelled_case import LabelledCase, as_volume
 
-FEATURE_MODEL, NETWORK = "feature model", "network"
+FEATURE_MODEL, NETWORK, MEAN = MODELS = ("feature model", "network", "mean of both")
 FIRST_GUESS_MM = 10.0
+LARGEST_PATCH = 128
+"""More columns than that are a whole examination."""
+UNCERTAIN, LEAST_DECISION = 3.0, 0.5
 
 
 @dataclass(frozen=True)
 class LabelledPatch:
-    """A nodule in the middle of a cube of CT.
+    """A nodule of known kind in a CT, or in a cube cut out of one.
 
     Attributes:
-        hu: index order (slice, row, column), slices to the head, rows posterior, columns to the left.
-        mask: the nodule as a reader drew it; None where nobody did.
+        centre_mm: LPS, in the frame of the volume.
+        mask: the nodule as readers drew it, on the volume's grid; None where nobody did.
     """
 
     key: str
     patient: str
-    hu: Int16[np.ndarray, "slices rows columns"]
-    spacing_mm: tuple[float, float, float]
+    volume: Volume
+    centre_mm: Point
     malignant: bool
     mask: Bool[np.ndarray, "slices rows columns"] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -63,19 +68,18 @@ class Judge:
     """Both models, loaded."""
 
     networks: Networks
-    spiculation: Spiculation
+    model: FeatureModel
 
-    def look(self, volume: Volume) -> Nodule | None:
-        """The nodule in the middle of a volume; None where none is drawn."""
-        nodule = self._look(volume, FIRST_GUESS_MM)
+    def look(self, volume: Volume, centre_mm: Point) -> Nodule | None:
+        """The nodule at a place; None where none is drawn."""
+        nodule = self._look(volume, centre_mm, FIRST_GUESS_MM)
         if nodule is not None and nodule.reading.features.diameter_mm > COARSE_FROM_MM:
-            return self._look(volume, nodule.reading.features.diameter_mm) or nodule
+            return self._look(volume, centre_mm, nodule.reading.features.diameter_mm) or nodule
         return nodule
 
-    def _look(self, volume: Volume, diameter_mm: float) -> Nodule | None:
-        centre_mm = (volume.affine @ np.array([*((np.array(volume.voxels.shape) - 1) / 2), 1.0]))[:3]
-        reading = read_candidate(self.networks, volume, Candidate(centre_mm, diameter_mm, 1.0))
-        return None if reading is None else nodule_of(volume, reading, _SIDE, self.spiculation, upper=True)
+    def _look(self, volume: Volume, centre_mm: Point, diameter_mm: float) -> Nodule | None:
+        reading = read_candidate(self.networks, volume, Candidate(np.array(centre_mm), diameter_mm, 1.0))
+        return None if reading is None else nodule_of(volume, reading, _SIDE, self.model, upper=True)
 
 
 def load_judge(package: Path | None = None, device: str = "cpu") -> Judge:
@@ -94,17 +98,15 @@ def load_judge(package: Path | None = None, device: str = "cpu") -> Judge:
         classifying=classifier.metadata,
         device=chosen,
     )
-    return Judge(networks, _spiculation(classifier))
+    return Judge(networks, _feature_model(classifier))
 
 
-def read_patches(judge: Judge, patches: Iterable[LabelledPatch]) -> Iterator[PatchResult]:
-    """Each patch judged as the engine judges a candidate in its middle."""
+def judge_patches(judge: Judge, patches: Iterable[LabelledPatch]) -> Iterator[PatchResult]:
+    """Each patch judged as the engine judges a candidate at its place."""
     for patch in patches:
-        nodule = judge.look(volume_of(patch.hu, patch.spacing_mm))
-        scores = {
-            FEATURE_MODEL: nodule.feature_probability if nodule else 0.0,
-            NETWORK: nodule.reading.malignant if nodule else 0.0,
-        }
+        nodule = judge.look(patch.volume, patch.centre_mm)
+        own = (nodule.feature_probability, nodule.reading.malignant) if nodule else (0.0, 0.0)
+        scores = {FEATURE_MODEL: own[0], NETWORK: own[1], MEAN: (own[0] + own[1]) / 2}
         case = ScoredCase(patch.key, patch.patient, patch.malignant, scores, patch.attributes)
         overlap = math.nan
         if patch.mask is not None:
@@ -112,9 +114,63 @@ def read_patches(judge: Judge, patches: Iterable[LabelledPatch]) -> Iterator[Pat
         yield PatchResult(case, nodule is not None, overlap)
 
 
-def _spiculation(package: ModelPackage) -> Spiculation:
-    fitted = (package.metadata.model_extra or {})["fitted"]
-    return Spiculation(float(fitted["spiculation_intercept"]), float(fitted["spiculation_roughness"]))
+def patches_of(cases: Iterable[LabelledCase], window: tuple[float, float] | None) -> Iterator[LabelledPatch]:
+    """The rated findings of cases: of patches the one in the middle, of examinations every one that is outlined.
+
+    A mean malignancy (LIDC) from 3.5 on is positive, up to 2.5 negative; what lies between is left out. Of the two classes of
+    PNG folders the second in the alphabet is positive.
+
+    Args:
+        cases: with the rating "malignancy" or "class".
+        window: the values that 0 and 255 stand for in images of eight bits.
+
+    Raises:
+        TrainingError: the images have eight bits and no window is given.
+    """
+    for case in cases:
+        volume = _in_hu(case, window).volume()
+        labels = as_volume(case.labels, case.affine, case.modality, case.name).voxels
+        for lesion in case.lesions:
+            malignant = _is_malignant(lesion.ratings)
+            mask = labels == lesion.label if lesion.label else np.zeros(labels.shape, bool)
+            if malignant is None or (lesion.label and not mask.any()):
+                continue
+            whole = len(case.lesions) > 1 or case.image.shape[-1] > LARGEST_PATCH
+            index = center_of_mass(mask) if whole else tuple((np.array(labels.shape) - 1) / 2)
+            attributes = {"texture": _texture(lesion.ratings.get("texture"))}
+            yield LabelledPatch(
+                key=f"{case.name} {lesion.name}" if lesion.name != case.name else case.name,
+                patient=case.patient,
+                volume=volume,
+                centre_mm=to_mm(tuple(index), volume.affine),
+                malignant=malignant,
+                mask=mask if lesion.label else None,
+                attributes={name: value for name, value in attributes.items() if value},
+            )
+
+
+def _in_hu(case: LabelledCase, window: tuple[float, float] | None) -> LabelledCase:
+    if case.image.min() < 0 or case.image.max() > 255:  # a CT shows air, which is negative
+        return case
+    if window is None:
+        raise TrainingError(f"{case.name} has eight bits: say with --window LOW,HIGH which HU 0 and 255 stand for")
+    low, high = window
+    return replace(case, image=np.rint(case.image * ((high - low) / 255) + low).astype(np.int16))
+
+
+def _is_malignant(ratings: Mapping[str, float]) -> bool | None:
+    """None where the ratings do not say, or readers were uncertain."""
+    if "class" in ratings:
+        return ratings["class"] == 1
+    rating = ratings.get("malignancy", UNCERTAIN)
+    return None if abs(rating - UNCERTAIN) < LEAST_DECISION else rating > UNCERTAIN
+
+
+def _texture(rating: float | None) -> str:
+    """Source: LIDC's rating of texture, 1 (non-solid) to 5 (solid)."""
+    if rating is None:
+        return ""
+    return "solid" if rating > 3.5 else "part-solid" if rating > 2.5 else "non-solid"
 
 
 _SIDE = Code("24028007", "SCT", "Right")

@@ -23,20 +23,31 @@ Plane = Bool[np.ndarray, "rows columns"]
 
 
 def overlay(volume: Volume, truth: Mapping[str, Mask], found: Mapping[str, Mask]) -> bytes:
-    """PNG of two slices; empty where there is neither truth nor result."""
+    """PNG of two slices, of three without a truth; empty where there is neither truth nor result."""
     all_truth, all_found = _union(truth, volume), _union(found, volume)
     shown = all_truth if all_truth.any() else all_found
     if not shown.any():
         return b""
     window = _window(volume, shown)
-    differ = np.count_nonzero(all_truth ^ all_found, axis=(1, 2))
-    largest = int(np.count_nonzero(shown, axis=(1, 2)).argmax())
-    indices = [largest, int(differ.argmax()) if differ.any() else largest]
+    indices = _telling(all_truth, all_found) if all_truth.any() else _spread(all_found)
     panels = [_panel(volume, truth, found, index, window) for index in indices]
     image = Image.fromarray(np.concatenate(panels, axis=1))
     stream = io.BytesIO()
     image.save(stream, "PNG", optimize=True)
     return stream.getvalue()
+
+
+def _telling(truth: Mask, found: Mask) -> list[int]:
+    """The slice with most of the structure, and the one where truth and result differ most."""
+    differ = np.count_nonzero(truth ^ found, axis=(1, 2))
+    largest = int(np.count_nonzero(truth, axis=(1, 2)).argmax())
+    return [largest, int(differ.argmax()) if differ.any() else largest]
+
+
+def _spread(found: Mask) -> list[int]:
+    """Slices at a fifth, half and four fifths of the structure's height."""
+    held = np.flatnonzero(found.any(axis=(1, 2)))
+    return [int(held[int(share * (len(held) - 1))]) for share in (0.2, 0.5, 0.8)]
 
 
 def _union(masks: Mapping[str, Mask], volume: Volume) -> Mask:

@@ -11,11 +11,11 @@ from training.errors import TrainingError
 from training.evaluate import MINIMUM_TRUTH_ML, volume_of
 from training.evaluation.cases import LabelledVolume, attributes_of, lesions_of
 from training.phantoms.abdomen import LESION, LESION_SHAPE, LESION_SPACING_MM, abdomen
-from training.phantoms.head import head
+from training.phantoms.head import ENHANCING, TUMOUR, head
 from training.phantoms.thorax import LEFT_LUNG, RIGHT_LUNG, thorax
 
 FIRST_HELD_OUT_SEED = 900_000
-NODULE_SPACING_MM, NODULE_SHAPE = (1.25, 0.9, 0.9), (224, 336, 400)
+NODULE_SPACING_MM, NODULE_SHAPE = (2.0, 1.2, 1.2), (152, 256, 304)
 
 Spacing = tuple[float, float, float]
 
@@ -62,7 +62,7 @@ def _brain(seed: int) -> LabelledVolume:
         key=f"phantom-{seed}",
         patient=f"phantom-{seed}",
         volume=flair,
-        truth={"tumour": phantom.labels > 0},
+        truth={"tumour": phantom.labels >= TUMOUR, "enhancing": phantom.labels == ENHANCING},
         companions={"t1c": contrast_t1},
         attributes={"skull": "stripped" if phantom.stripped else "whole head"},
     )

@@ -13,9 +13,11 @@ import pytest
 from tests.training.evaluation import ball_engine
 from tests.training.evaluation.ball_cases import SHAPE, balls, case, package
 from training.evaluation.cases import LabelledVolume
-from training.evaluation.commands import HTML_FILE, JSON_FILE, Subject, evaluate_volumes, write_report
 from training.evaluation.document import Report, Section, Table, to_json
 from training.evaluation.page import render
+from training.evaluation.subject import Subject
+from training.evaluation.volumes import evaluate_volumes
+from training.evaluation.writing import HTML_FILE, JSON_FILE, write_report
 
 MODULE = ball_engine.__name__
 
