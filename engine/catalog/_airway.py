@@ -1,5 +1,7 @@
 """Trachea and main bronchi on a coarse CT grid, found as tubes of black air with a wall near the midline."""
 
+from itertools import pairwise
+
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from scipy import ndimage
@@ -16,6 +18,10 @@ CLOSED_WALL_SHARE = 0.7
 """The same where it is not (coarse slices blur the lumen)."""
 LENGTH_MM = 20.0
 OFF_CENTRE_MM = 15.0
+BRIDGE_MM = 50.0
+"""Gap along the body between two found lengths of the airway that are taken for one; a thin wall hides its sections."""
+BRIDGED_SHARE = 0.8
+"""Share of the gap's slices that must show something as dark in between."""
 
 _SQUARE = np.ones((3, 3), bool)
 Mask = Bool[np.ndarray, "slices rows columns"]
@@ -53,7 +59,30 @@ def find_airway(
         off_mm = max(box[2].start - middle, middle - box[2].stop) * spacing_mm[2]
         if off_mm < OFF_CENTRE_MM and (box[0].stop - box[0].start) * spacing_mm[0] > LENGTH_MM:
             found[box] |= parts[box] == number
-    return found
+    return _bridge(found, dark, spacing_mm)
+
+
+def _bridge(found: Mask, dark: Mask, spacing_mm: Spacing) -> Mask:
+    """Closes gaps: each section in between is drawn from the nearest ones above and below."""
+    result = found.copy()
+    held = np.flatnonzero(found.any(axis=(1, 2)))
+    for below, above in pairwise(held):
+        gap = above - below
+        if gap == 1 or gap * spacing_mm[0] > BRIDGE_MM:
+            continue
+        ends = [_inward_mm(found[index], spacing_mm) for index in (below, above)]
+        drawn = [ends[0] + (ends[1] - ends[0]) * step / gap > 0 for step in range(1, gap)]
+        sections = np.stack(drawn) & dark[below + 1 : above]
+        if np.count_nonzero(sections.any(axis=(1, 2))) >= BRIDGED_SHARE * len(sections):
+            result[below + 1 : above] |= sections
+    return result
+
+
+def _inward_mm(section: Section, spacing_mm: Spacing) -> Float32[np.ndarray, "rows columns"]:
+    """Distance to the section's border, positive within."""
+    within = ndimage.distance_transform_edt(section, sampling=spacing_mm[1:])
+    beyond = ndimage.distance_transform_edt(~section, sampling=spacing_mm[1:])
+    return np.asarray(within - beyond, np.float32)
 
 
 def _darkness(hu: Float32[np.ndarray, "slices rows columns"], within_lung: Mask) -> float:

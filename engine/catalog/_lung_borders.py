@@ -14,10 +14,15 @@ from scipy import ndimage
 from engine.catalog._airway import find_airway
 
 RIGHT, LEFT, OTHER = 1, 2, 3
+AIRWAY = 3
+"""What a network may name beside the lungs."""
 AIR_HU = -320
+"""No border of a lung lies above it."""
+LOWEST_BORDER_HU = -450
+SOFT_TISSUE_HU = 40
 COARSE_AIR_HU = -400
 """On the coarse grid, where a voxel on the border holds some tissue."""
-LARGEST_OPENING_MM2 = 400.0
+LARGEST_OPENING_MM2 = 120.0
 """Of a hole into the next slice: a hilar vessel's at most; the dome of the diaphragm opens far wider."""
 CLOSING_MM = 9.0
 ZONE_MM = 6.0
@@ -64,23 +69,34 @@ class LungZones:
         allowed: 1 where air belongs to a lung.
         inside: 1 within the closed lungs, whatever the tissue.
         side: +1 towards the left lung, -1 towards the right one.
+        border_hu: halfway between the lungs' own density and soft tissue; what is darker is air.
     """
 
     allowed: Float32[np.ndarray, "slices rows columns"]
     inside: Float32[np.ndarray, "slices rows columns"]
     side: Float32[np.ndarray, "slices rows columns"]
+    border_hu: float
 
 
 def find_zones(hu: Coarse, network: Labels, spacing_mm: Spacing) -> LungZones:
-    """The lungs' zones from coarse HU and the network's labels (0 background, 1 right, 2 left)."""
-    inside = _inside_body(hu, network)
-    lung = _keep_large_parts(np.where(inside, network, 0).astype(np.uint8))
-    zones = LungZones(*(np.zeros(hu.shape, np.float32) for _ in range(3)))
+    """The lungs' zones from coarse HU and the network's labels (0 background, 1 right, 2 left; perhaps 3 airway)."""
+    named = np.where(network == AIRWAY, 0, network).astype(np.uint8)
+    inside = _inside_body(hu, named)
+    lung = _keep_large_parts(np.where(inside, named, 0).astype(np.uint8))
+    allowed, within, side = (np.zeros(hu.shape, np.float32) for _ in range(3))
     if lung.any():
         box = _box_around(lung, spacing_mm)
-        cut = _zones_within(hu[box], lung[box], inside[box], spacing_mm)
-        zones.allowed[box], zones.inside[box], zones.side[box] = cut.allowed, cut.inside, cut.side
-    return zones
+        cut = _zones_within(hu[box], lung[box], network[box] == AIRWAY, inside[box], spacing_mm)
+        for whole, part in zip((allowed, within, side), cut, strict=True):
+            whole[box] = part
+    return LungZones(allowed, within, side, _border_hu(hu, lung))
+
+
+def _border_hu(hu: Coarse, lung: Labels) -> float:
+    """Where the edge of a lung lies once the scanner has blurred it."""
+    within = hu[(lung > 0) & (hu < COARSE_AIR_HU)]
+    typical_hu = float(np.median(within)) if within.size else OPEN_AIR_HU
+    return float(np.clip((typical_hu + SOFT_TISSUE_HU) / 2, LOWEST_BORDER_HU, AIR_HU))
 
 
 def _box_around(lung: Labels, spacing_mm: Spacing) -> tuple[slice, slice, slice]:
@@ -92,22 +108,21 @@ def _box_around(lung: Labels, spacing_mm: Spacing) -> tuple[slice, slice, slice]
     return wider[0], wider[1], wider[2]
 
 
-def _zones_within(hu: Coarse, lung: Labels, inside: Mask, spacing_mm: Spacing) -> LungZones:
+def _zones_within(hu: Coarse, lung: Labels, airway: Mask, inside: Mask, spacing_mm: Spacing) -> tuple[Coarse, Coarse, Coarse]:
+    """Allowed, inside and side of the zones."""
     air = (hu < COARSE_AIR_HU) & inside
-    regions = _divide_air(air, lung, hu, spacing_mm)
+    regions = _divide_air(air, lung, airway, hu, spacing_mm)
     lung_air = np.where(regions == OTHER, 0, regions).astype(np.uint8)
     solid = ndimage.binary_erosion(lung > 0) & ~air
     found = np.where(solid, _nearest_side(lung_air if lung_air.any() else lung, spacing_mm), lung_air)
     closed = _keep_large_parts(_close(_keep_large_parts(found), regions == OTHER, spacing_mm))
     if not closed.any():
-        return LungZones(*(np.zeros(hu.shape, np.float32) for _ in range(3)))
+        nothing = np.zeros(hu.shape, np.float32)
+        return nothing, nothing, nothing
     reach = ndimage.distance_transform_edt(closed == 0, sampling=spacing_mm) <= ZONE_MM
+    allowed = reach & inside & ~(air & (lung_air == 0))
     side = np.where(_nearest_side(closed, spacing_mm) == LEFT, 1.0, -1.0)
-    return LungZones(
-        allowed=(reach & inside & ~(air & (lung_air == 0))).astype(np.float32),
-        inside=(closed > 0).astype(np.float32),
-        side=side.astype(np.float32),
-    )
+    return allowed.astype(np.float32), (closed > 0).astype(np.float32), side.astype(np.float32)
 
 
 def _inside_body(hu: Coarse, network: Labels) -> Mask:
@@ -138,7 +153,7 @@ def _inside_body(hu: Coarse, network: Labels) -> Mask:
     return np.asarray(inside)
 
 
-def _divide_air(air: Mask, lung: Labels, hu: Coarse, spacing_mm: Spacing) -> Labels:
+def _divide_air(air: Mask, lung: Labels, airway: Mask, hu: Coarse, spacing_mm: Spacing) -> Labels:
     """Which air is right lung, left lung or something else; a watershed separates what narrow necks join."""
     depth = ndimage.distance_transform_edt(air, sampling=spacing_mm).astype(np.float32)
     core = depth > SIDE_DEPTHS_MM[0]
@@ -147,7 +162,7 @@ def _divide_air(air: Mask, lung: Labels, hu: Coarse, spacing_mm: Spacing) -> Lab
     markers = _side_markers(depth, lung)
     markers[gas] = OTHER
     markers[_foreign(air, core & ~_chosen(core, lung, CHOSEN_SHARE), lung, spacing_mm)] = OTHER
-    markers[find_airway(air, core, lung, hu, spacing_mm)] = OTHER
+    markers[find_airway(air, core, lung, hu, spacing_mm) | (airway & air)] = OTHER
     flooded = sitk.MorphologicalWatershedFromMarkers(  # type: ignore[no-untyped-call]
         sitk.GetImageFromArray(-depth), sitk.GetImageFromArray(markers), markWatershedLine=False, fullyConnected=False
     )

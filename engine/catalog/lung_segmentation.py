@@ -12,6 +12,7 @@ from jaxtyping import Bool, UInt8
 
 from engine.api import Context, EngineInfo, Refusal
 from engine.catalog._lung_borders import AIR_HU, LungZones, find_zones
+from engine.catalog._lung_plausibility import MINIMUM_SEGMENT_ML, remarks, require_a_person, require_lungs
 from engine.findings import Algorithm, Code, Findings, Measurement, Outcome, Segment
 from engine.geometry.words import count
 from engine.models import load_package
@@ -25,10 +26,6 @@ MINIMUM_SLICES = 10
 MINIMUM_COVERAGE_MM = 60.0
 MAXIMUM_STEP_MM = 10.0
 PIXEL_SPACING_RANGE_MM = (0.1, 5.0)
-MINIMUM_LUNGS_ML = 300.0
-MINIMUM_LUNG_ML = 100.0
-BORDER_SHARE = 0.03
-"""Share of a lung's largest slice area that, on the first or last slice, says that the scan cuts the lung."""
 OUTSIDE_HU = -1024.0
 BACKGROUND_HANDICAP = 2.0
 """Taken from the background's logit: to find the lungs at all matters more here than their border, which the air draws."""
@@ -104,14 +101,15 @@ class LungSegmentation:
             manufacturer=metadata.authors,
             weights_digest=self._package.weights_digest,
             device=self._ran_on,
-            parameters=f"air below {AIR_HU} HU",
+            parameters="border halfway between lung and soft tissue",
         )
 
     def analyse(self, volume: Volume) -> Findings:
         """Both lungs on the volume's own grid.
 
         Raises:
-            Refusal: not a CT, too few, too thick or too large slices, or no air anywhere.
+            Refusal: not a CT of a person, too few, too thick or too large slices, no air anywhere; no lungs, or only a part of
+                them.
         """
         require_chest_ct(volume)
         clock = _Clock()
@@ -127,6 +125,7 @@ class LungSegmentation:
         metadata = self._package.metadata
         self._context.progress("resample", 0.0)
         hu = to_canonical(volume, grid, OUTSIDE_HU)
+        require_a_person(hu.numpy())
         clock.lap("resample")
         self._context.progress("network", 0.2)
         outside = float(metadata.intensity(torch.tensor(OUTSIDE_HU)))
@@ -145,33 +144,19 @@ class LungSegmentation:
         masks = {number: labels == number for number in _SIDES}
         volumes_ml = {number: volume.volume_ml(mask) for number, mask in masks.items()}
         clock.lap("volumes")
-        total = sum(volumes_ml.values())
-        if total < MINIMUM_LUNGS_ML:
-            return self._findings(
-                Outcome.NOTHING_FOUND, clock, reason=f"No lungs in the field of view: {total:.0f} ml of lung were found."
-            )
-        remarks = [*volume.remarks, *_remarks(volume, masks, volumes_ml)]
-        segments = tuple(_segment(volume, side, masks[number]) for number, side in _SIDES.items() if volumes_ml[number] > 0)
+        require_lungs(volume, masks, volumes_ml)
+        segments = tuple(
+            _segment(volume, side, masks[number]) for number, side in _SIDES.items() if volumes_ml[number] >= MINIMUM_SEGMENT_ML
+        )
+        told = (*volume.remarks, *remarks(volume, masks, volumes_ml))
         clock.lap("measurements")
-        return self._findings(Outcome.FINDINGS, clock, segments=segments, remarks=tuple(remarks))
-
-    def _findings(
-        self,
-        outcome: Outcome,
-        clock: _Clock,
-        *,
-        segments: tuple[Segment, ...] = (),
-        reason: str = "",
-        remarks: tuple[str, ...] = (),
-    ) -> Findings:
         return Findings(
             algorithm=self.algorithm(),
-            outcome=outcome,
+            outcome=Outcome.FINDINGS,
             segments=segments,
             finding_category=_CATEGORY,
             finding_type=_LUNG,
-            reason=reason,
-            remarks=remarks,
+            remarks=told,
             timings_s=clock.timings_s,
         )
 
@@ -220,7 +205,7 @@ def _draw_borders(
         return labels
     field = torch.from_numpy(np.stack([zones.allowed, zones.inside, zones.side]))
     for part, values in to_source(field, grid, volume):
-        air = torch.from_numpy(volume.voxels[part]) < AIR_HU
+        air = torch.from_numpy(volume.voxels[part]) < zones.border_hu
         lung = (air & (values[0] > 0.5)) | (values[1] > INSIDE_LEVEL)
         labels[part] = torch.where(lung, torch.where(values[2] > 0, 2, 1), 0).to(torch.uint8).numpy()
         progress(0.7 + 0.3 * part.stop / len(labels))
@@ -241,40 +226,3 @@ def _segment(volume: Volume, side: _Side, mask: Bool[np.ndarray, "slices rows co
         colour_rgb=side.colour_rgb,
         measurements=(Measurement(_ATTENUATION, mean_hu, _HOUNSFIELD, _MEAN),),
     )
-
-
-def _remarks(
-    volume: Volume, masks: dict[int, Bool[np.ndarray, "slices rows columns"]], volumes_ml: dict[int, float]
-) -> list[str]:
-    remarks = []
-    for number, side in _SIDES.items():
-        if volumes_ml[number] < MINIMUM_LUNG_ML:
-            remarks.append(
-                f"{side.label}: only {volumes_ml[number]:.0f} ml found; collapsed, removed, outside the scan or missed."
-            )
-        elif _is_cut(masks[number]):
-            remarks.append(f"{side.label}: not wholly within the scan; its volume is that of the part shown.")
-    if all(volume_ml >= MINIMUM_LUNG_ML for volume_ml in volumes_ml.values()):
-        right_x, left_x = (_centre_x_mm(volume, masks[number]) for number in (1, 2))
-        if right_x >= left_x:
-            remarks.append("The lungs' sides are implausible: check right and left against the images.")
-    return remarks
-
-
-def _is_cut(mask: Bool[np.ndarray, "slices rows columns"]) -> bool:
-    """Whether the lung reaches the first or last slice, row or column with more than a trace."""
-    for axis in range(3):
-        other = tuple(index for index in range(3) if index != axis)
-        areas = np.count_nonzero(mask, axis=other)
-        if max(areas[0], areas[-1]) > BORDER_SHARE * areas.max():
-            return True
-    return False
-
-
-def _centre_x_mm(volume: Volume, mask: Bool[np.ndarray, "slices rows columns"]) -> float:
-    """LPS x of the mask's centre of mass."""
-    centres = [
-        np.average(np.arange(count), weights=np.count_nonzero(mask, axis=tuple(index for index in range(3) if index != axis)))
-        for axis, count in enumerate(mask.shape)
-    ]
-    return float((volume.affine @ np.array([*centres, 1.0]))[0])
