@@ -46,35 +46,47 @@ def bootstrap(
     `patients` holds that of each case, in the order of its index. Resamples where the statistic is not defined (one class
     only) are left out.
     """
-    members: dict[Hashable, list[int]] = {}
-    for index, patient in enumerate(patients):
-        members.setdefault(patient, []).append(index)
-    groups = [np.array(indices) for indices in members.values()]
+    groups = _groups(patients)
     cases = len(patients)
     estimate = statistic(np.arange(cases)) if cases else math.nan
     if len(groups) < MINIMUM_PATIENTS or math.isnan(estimate):
         return Interval(estimate, math.nan, math.nan, cases, len(groups))
-    low, high = _percentiles(statistic, groups, np.random.default_rng(seed), resamples, level)
-    return Interval(estimate, low, high, cases, len(groups))
+    values = [
+        statistic(np.concatenate([groups[number] for number in drawn])) for drawn in _resamples(len(groups), seed, resamples)
+    ]
+    return Interval(estimate, *_percentiles(np.array(values), level), cases, len(groups))
 
 
 def bootstrap_mean(
     values: Float[np.ndarray, "cases"], patients: Sequence[Hashable], seed: int = 0, resamples: int = RESAMPLES
 ) -> Interval:
-    """Mean over the cases in which the value is defined (not nan)."""
+    """Mean over the cases in which the value is defined (not nan); the same as `bootstrap` of the mean, but quick."""
     defined = np.flatnonzero(~np.isnan(values))
-    kept = np.asarray(values)[defined]
-    return bootstrap(lambda chosen: float(kept[chosen].mean()), [patients[int(index)] for index in defined], seed, resamples)
+    kept = np.asarray(values, np.float64)[defined]
+    groups = _groups([patients[int(index)] for index in defined])
+    estimate = float(kept.mean()) if len(kept) else math.nan
+    if len(groups) < MINIMUM_PATIENTS:
+        return Interval(estimate, math.nan, math.nan, len(kept), len(groups))
+    sums, counts = np.array([kept[group].sum() for group in groups]), np.array([len(group) for group in groups])
+    drawn = _resamples(len(groups), seed, resamples)
+    low, high = _percentiles(sums[drawn].sum(1) / counts[drawn].sum(1), LEVEL)
+    return Interval(estimate, low, high, len(kept), len(groups))
 
 
-def _percentiles(
-    statistic: Statistic, groups: list[Chosen], random: np.random.Generator, resamples: int, level: float
-) -> tuple[float, float]:
-    alone = np.concatenate(groups) if all(len(group) == 1 for group in groups) else None
-    values = []
-    for _ in range(resamples):
-        drawn = random.integers(0, len(groups), len(groups))
-        values.append(statistic(np.concatenate([groups[number] for number in drawn]) if alone is None else alone[drawn]))
+def _groups(patients: Sequence[Hashable]) -> list[Chosen]:
+    """Indices of the cases of each patient."""
+    members: dict[Hashable, list[int]] = {}
+    for index, patient in enumerate(patients):
+        members.setdefault(patient, []).append(index)
+    return [np.array(indices) for indices in members.values()]
+
+
+def _resamples(groups: int, seed: int, resamples: int) -> Int[np.ndarray, "resamples groups"]:
+    """Numbers of the patients of each resample."""
+    return np.random.default_rng(seed).integers(0, groups, (resamples, groups))
+
+
+def _percentiles(values: Float[np.ndarray, "resamples"], level: float) -> tuple[float, float]:
     if np.isnan(values).all():
         return math.nan, math.nan
     tail = (1 - level) / 2 * 100

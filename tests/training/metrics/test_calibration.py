@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
@@ -23,6 +23,7 @@ def test_overconfidence_is_seen() -> None:
     assert expected_calibration_error(truth, sharpened) > 0.2
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=40))
 def test_the_bins_hold_every_case_once(cases: list[tuple[bool, float]]) -> None:
     truth, probabilities = np.array([case[0] for case in cases]), np.array([case[1] for case in cases])

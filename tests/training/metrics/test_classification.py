@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
@@ -26,6 +26,7 @@ def _pairs_in_order(truth: np.ndarray, scores: np.ndarray) -> float:
     return float(np.mean(pairs))
 
 
+@settings(deadline=None)
 @given(CASES)
 def test_the_area_is_the_share_of_pairs_in_the_right_order(cases: list[tuple[bool, int]]) -> None:
     truth, scores = np.array([case[0] for case in cases]), np.array([case[1] / 8 for case in cases])
@@ -58,6 +59,7 @@ def test_a_share_of_nothing_is_not_defined() -> None:
     assert math.isnan(confusion(np.array([True]), np.array([0.5])).specificity)
 
 
+@settings(deadline=None)
 @given(CASES, st.sampled_from([0.0, 0.5, 0.8, 0.95, 1.0]))
 def test_the_operating_point_is_the_most_sensitive_that_keeps_the_specificity(
     cases: list[tuple[bool, int]], specificity: float

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.metrics.detection import (
@@ -63,6 +63,7 @@ def test_a_curve_counts_by_hand() -> None:
     assert sensitivity_at(curve, 8) == pytest.approx(2 / 3)
 
 
+@settings(deadline=None)
 @given(SCANS)
 def test_more_false_positives_never_find_less(scans: list[ScanMatch]) -> None:
     curve = froc(scans)

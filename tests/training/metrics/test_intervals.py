@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from training.metrics.intervals import bootstrap, bootstrap_mean
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=40))
 def test_the_interval_holds_the_estimate(values: list[float]) -> None:
     interval = bootstrap_mean(np.array(values), range(len(values)), resamples=200)
@@ -28,6 +28,12 @@ def test_cases_of_one_patient_are_not_independent() -> None:
     by_case = bootstrap_mean(per_patient, range(200), resamples=500)
     assert by_patient.high - by_patient.low > 2 * (by_case.high - by_case.low)
     assert (by_patient.cases, by_patient.patients) == (200, 20)
+
+
+def test_the_quick_mean_is_the_mean_of_the_same_resamples() -> None:
+    values, patients = np.array([0.1, 0.4, 0.35, 0.8, 0.9]), ["P1", "P1", "P2", "P3", "P3"]
+    quick = bootstrap_mean(values, patients, resamples=300)
+    assert quick == bootstrap(lambda chosen: float(values[chosen].mean()), patients, resamples=300)
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:

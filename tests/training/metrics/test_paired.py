@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -22,6 +22,7 @@ def test_a_model_does_not_differ_from_itself() -> None:
     assert wilcoxon_p(scores, scores) == 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200))
 def test_the_order_of_the_models_does_not_matter(seed: int) -> None:
     truth, first = _scores(30, 1, seed)

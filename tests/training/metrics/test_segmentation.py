@@ -34,6 +34,7 @@ def _image(mask: np.ndarray) -> SimpleITK.Image:
     return image
 
 
+@settings(deadline=None)
 @given(MASKS, MASKS)
 def test_overlap_is_symmetric_and_between_nothing_and_one(found: np.ndarray, truth: np.ndarray) -> None:
     for figure in (dice, intersection_over_union):
@@ -42,6 +43,7 @@ def test_overlap_is_symmetric_and_between_nothing_and_one(found: np.ndarray, tru
         assert figure(truth, truth) == 1
 
 
+@settings(deadline=None)
 @given(MASKS, MASKS)
 def test_dice_and_iou_say_the_same(found: np.ndarray, truth: np.ndarray) -> None:
     iou = intersection_over_union(found, truth)
@@ -68,7 +70,7 @@ def test_a_volume_error_has_a_sign_and_needs_a_truth() -> None:
     assert math.isnan(volume_error_percent(1, 0))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(MASKS, MASKS, st.floats(0, 5))
 def test_surface_dice_is_symmetric_and_between_nothing_and_one(a: np.ndarray, b: np.ndarray, tolerance_mm: float) -> None:
     forth, back = surface_distances(a, b, AFFINE), surface_distances(b, a, AFFINE)
@@ -77,6 +79,7 @@ def test_surface_dice_is_symmetric_and_between_nothing_and_one(a: np.ndarray, b:
     assert hausdorff_95_mm(forth) == pytest.approx(hausdorff_95_mm(back), nan_ok=True)
 
 
+@settings(deadline=None)
 @given(MASKS)
 def test_a_mask_lies_on_itself(mask: np.ndarray) -> None:
     distances = surface_distances(mask, mask, AFFINE)
