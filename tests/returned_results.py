@@ -18,10 +18,11 @@ PLACE_TOLERANCE_MM = 1e-3
 
 @dataclass(frozen=True)
 class Returned:
-    """The results of one study: its SEG and its SR, of which a study of one series has one each."""
+    """The results of one study: its SEG and its SR, of which a study of one series has one each; captures and maps beside."""
 
     segs: tuple[Dataset, ...]
     reports: tuple[Dataset, ...]
+    others: tuple[Dataset, ...] = ()
 
     @property
     def seg(self) -> Dataset:
@@ -36,7 +37,7 @@ class Returned:
     def write(self, directory: Path) -> Path:
         """As files below a folder, for the judges."""
         directory.mkdir(parents=True, exist_ok=True)
-        for dataset in (*self.segs, *self.reports):
+        for dataset in (*self.segs, *self.reports, *self.others):
             dataset.save_as(directory / f"{dataset.Modality}-{dataset.SOPInstanceUID}.dcm")
         return directory
 
@@ -47,7 +48,7 @@ def returned(datasets: Sequence[Dataset], study_instance_uid: str, ours: Node | 
     found = [
         d for d in datasets if study_instance_uid == d.StudyInstanceUID and (made is None or str(d.SOPInstanceUID) in made)
     ]
-    return Returned(*(tuple(d for d in found if modality == d.Modality) for modality in ("SEG", "SR")))
+    return Returned(*(tuple(d for d in found if modality == d.Modality) for modality in ("SEG", "SR", "OT")))
 
 
 def own_files(node: Node) -> dict[str, Path]:

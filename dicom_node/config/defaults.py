@@ -50,11 +50,11 @@ the best series of the study."""
 
 NODULE_MALIGNANCY = RuleSettings(
     engine="nodule-malignancy",
-    when=(*_CHEST_CT, Condition(slice_thickness_mm=Range(max=5.0))),
+    when=(*_CHEST_CT, Condition(slice_thickness_mm=Range(max=4.0))),
     best_of_study=True,
     prefer=(Preference(thinnest_from_mm=1.0), Preference(most_slices=True), _SOFT_KERNEL),
 )
-"""The same CT of the chest, of at most 5 mm; thin slices first."""
+"""The same CT of the chest, of at most 4 mm; thin slices first."""
 
 LIVER_TUMOR = RuleSettings(
     engine="liver-tumor",
