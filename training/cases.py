@@ -1,5 +1,6 @@
 """Phantoms kept on disk between runs, and random patches drawn from them."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ class CaseStore:
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             hu, labels = self.make(number)
-            part = path.with_suffix(".part.npz")
+            part = path.with_suffix(f".{os.getpid()}.part.npz")
             np.savez(part, hu=hu, labels=labels)
             part.replace(path)
         with np.load(path) as arrays:

@@ -1,9 +1,13 @@
 """The commands `dicom-node train` and `dicom-node export`; torch and its friends are imported when a command runs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+
+from training.errors import TrainingError
 
 Set = Annotated[list[str] | None, typer.Option("--set", help="A setting instead of the recipe's: key=value; may be repeated.")]
 
@@ -23,22 +27,20 @@ def train(
         Path | None, typer.Option("--from", help="A model package to start from instead of random weights.")
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard into the run.")] = False,
+    folds: Annotated[int, typer.Option(help="Train one model for each of so many folds, and say what they reach.")] = 0,
 ) -> None:
     """Train a model; a run that was stopped or killed continues where its last checkpoint is."""
-    try:
-        from training.commands import TrainingRequest, train_recipe
-        from training.errors import TrainingError
-    except ModuleNotFoundError as error:
-        _refuse(_missing(error))
-    try:
+    with _told():
+        from training.commands import TrainingRequest, train_folds, train_recipe
+
         request = TrainingRequest(recipe, output, data, tuple(set_ or ()), settings, fold, from_, tensorboard)
+        if folds:
+            for score in train_folds(request, folds):
+                typer.echo(str(score))
+            return
         package = train_recipe(request)
-    except ModuleNotFoundError as error:
-        _refuse(_missing(error))
-    except TrainingError as error:
-        _refuse(str(error))
-    if package is not None:
-        typer.echo(f"{package.path}: weights {package.weights_digest}")
+        if package is not None:
+            typer.echo(f"{package.path}: weights {package.weights_digest}")
 
 
 def export(
@@ -46,23 +48,22 @@ def export(
     output: Annotated[Path, typer.Option(help="Folder of the model package; replaced if it is one.")],
 ) -> None:
     """Write the model of a run as a package that the node loads."""
-    try:
+    with _told():
         from training.commands import export_run
-        from training.errors import TrainingError
-    except ModuleNotFoundError as error:
-        _refuse(_missing(error))
-    try:
+
         package = export_run(run, output)
+        typer.echo(f"{package.path}: weights {package.weights_digest}")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Refusals as a sentence, not a traceback. Source of the remedy: the extra "training" of pyproject.toml."""
+    try:
+        yield
     except ModuleNotFoundError as error:
-        _refuse(_missing(error))
+        _refuse(f"{error.name} is not installed; training needs it: pip install 'dicom-node[training]'")
     except TrainingError as error:
         _refuse(str(error))
-    typer.echo(f"{package.path}: weights {package.weights_digest}")
-
-
-def _missing(error: ModuleNotFoundError) -> str:
-    """Source: the extra "training" of pyproject.toml."""
-    return f"{error.name} is not installed; training needs it: pip install 'dicom-node[training]'"
 
 
 def _refuse(message: str) -> NoReturn:

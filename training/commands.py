@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from engine.models import METADATA_FILE, ModelPackage, load_package
+from engine.models import SUMS_FILE
+from training.cross_validation import FoldScore, cross_validate
 from training.distributed import process_group
 from training.errors import TrainingError
 from training.progress import progress_bar, tensorboard_log
-from training.recipe import find_recipe
+from training.recipe import Recipe, find_recipe
 from training.run import Run, read_record, record, record_end, run_of
 from training.settings import load_settings, parse_settings, settings_file
 from training.splits import Fold
@@ -31,15 +33,27 @@ class TrainingRequest:
     tensorboard: bool = False
 
 
-def train_recipe(request: TrainingRequest) -> ModelPackage | None:
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A model package that was written.
+
+    Attributes:
+        weights_digest: SHA-256 of the weights in hex; of an engine with several networks, that of the last.
+    """
+
+    path: Path
+    weights_digest: str
+
+
+def train_recipe(request: TrainingRequest) -> Exported | None:
     """Train, or go on training, and write the package into the run; None in a process that does not lead its group.
 
     Raises:
         TrainingError: the request, its settings or its data are refused.
     """
     recipe = find_recipe(request.recipe)
-    file = request.settings or settings_file(request.recipe)
-    settings = load_settings(recipe.Settings, file, request.overrides)
+    _refuse_unheeded(recipe, request)
+    settings = load_settings(recipe.Settings, request.settings or settings_file(request.recipe), request.overrides)
     fold = Fold.parse(request.fold) if request.fold else None
     run = Run(request.output, request.data, fold, request.start_from)
     with process_group() as group, _watching(run.folder, tensorboard=request.tensorboard, leads=group.leads) as watch:
@@ -49,29 +63,59 @@ def train_recipe(request: TrainingRequest) -> ModelPackage | None:
         if not group.leads:
             return None
         record_end(run.folder)
-        return recipe.export(network, settings, run)
+        if run.fold is not None and hasattr(recipe, "measure_held_out"):
+            recipe.measure_held_out(network, settings, run).write(run.folder)
+        return _exported(request.recipe, recipe, network, settings, run)
 
 
-def export_run(folder: Path, output: Path) -> ModelPackage:
-    """Write the model of a run as a package.
+def train_folds(request: TrainingRequest, count: int) -> tuple[FoldScore, ...]:
+    """Train one model per fold, each in a folder of its own below the output.
 
     Raises:
-        TrainingError: the folder holds no run, or the output is something else than a package.
+        TrainingError: as train_recipe, or no fold measures held-out cases.
+    """
+    if request.fold or request.data is None:
+        raise TrainingError("--folds needs --data, and stands instead of --fold")
+    return cross_validate(request.output, count, lambda fold, folder: train_recipe(replace(request, fold=fold, output=folder)))
+
+
+def export_run(folder: Path, output: Path) -> Exported:
+    """Write the model of a finished run as a package.
+
+    Raises:
+        TrainingError: the folder holds no finished run, or the output is something else than a package.
     """
     begun = read_record(folder)
-    if output.exists() and any(output.iterdir()) and not (output / METADATA_FILE).exists():
+    if not begun.get("finished"):
+        raise TrainingError(f"the training in {folder} is not finished: give its `dicom-node train` command again")
+    if output.exists() and any(output.iterdir()) and not any(output.rglob(SUMS_FILE)):
         raise TrainingError(f"{output} is not empty and no model package: choose another --output")
     recipe = find_recipe(begun["recipe"])
     settings = parse_settings(recipe.Settings, begun["settings"], str(folder))
     run = run_of(folder)
-    if not begun.get("finished"):
-        raise TrainingError(f"the training in {folder} is not finished: give its `dicom-node train` command again")
-    made = recipe.export(recipe.train(settings, run), settings, run)
-    if made.path.resolve() != output.resolve():
-        if output.exists():
-            shutil.rmtree(output)
-        shutil.copytree(made.path, output)
-    return load_package(output)
+    made = _exported(begun["recipe"], recipe, recipe.train(settings, run), settings, run)
+    if made.path.resolve() == output.resolve():
+        return made
+    if output.exists():
+        shutil.rmtree(output)
+    shutil.copytree(made.path, output)
+    return replace(made, path=output)
+
+
+def _exported(name: str, recipe: Recipe, network: Any, settings: Any, run: Run) -> Exported:
+    """By convention the package lies in the run under the recipe's name, however many networks it has."""
+    made = recipe.export(network, settings, run)
+    return Exported(run.folder / name.replace("-", "_"), made.weights_digest)
+
+
+def _refuse_unheeded(recipe: Recipe, request: TrainingRequest) -> None:
+    """An option without effect would let somebody believe in a model that was trained otherwise."""
+    given = {"data": request.data, "fold": request.fold, "from": request.start_from}
+    for option, value in given.items():
+        if value and option not in recipe.USES:
+            raise TrainingError(f"the recipe {request.recipe} has no use for --{option}: leave it out")
+    if request.fold and not request.data:
+        raise TrainingError("--fold divides the patients of --data: give both")
 
 
 @contextmanager

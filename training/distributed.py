@@ -66,6 +66,11 @@ def from_leader(value: _Value) -> _Value:
     return held[0]
 
 
+def wait_for_leader() -> None:
+    """Return when the leader has come here too."""
+    from_leader(None)
+
+
 def from_all(value: _Value) -> list[_Value]:
     """Every process's value, by rank."""
     group = current_group()

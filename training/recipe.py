@@ -19,6 +19,9 @@ class Recipe(Protocol):
     Settings: ClassVar[type[Any]]
     """A frozen dataclass; its values stand in conf/recipes/<engine>.toml."""
 
+    USES: ClassVar[frozenset[str]]
+    """Which of "data", "fold" and "from" of a run it heeds; the command refuses the others."""
+
     def train(self, settings: Any, run: Run) -> nn.Module:
         """The trained network; whatever is kept between two calls lies in the run's folder."""
 

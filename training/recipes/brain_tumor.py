@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from engine.api import Context
 from engine.catalog.brain_tumor import CONTRAST_T1, BrainTumor
-from engine.models import Intensity, ModelPackage, load_package
-from engine.networks.build import build_network
+from engine.models import Intensity, ModelPackage
 from engine.volume import Volume
 from training.bundle_metadata import ModelFacts, bundle_metadata
 from training.cases import CaseStore
@@ -26,8 +24,10 @@ from training.phantoms.head import ENHANCING, TRAINING_SPACING_MM, TUMOUR, HeadP
 from training.plan import Plan
 from training.recipes._brain_tumor_samples import HeadSampler, make_case
 from training.run import Run
+from training.transfer import starting_network
 
 FIRST_VALIDATION = 100_000
+USES = frozenset({"from"})
 CARD = Path(__file__).with_name("brain_tumor_card.md")
 LABELS = ("outside", "brain", "tumour", "enhancing tumour")
 DATA_SOURCE = (
@@ -73,9 +73,7 @@ class Scores:
 
 
 def train(settings: Settings, run: Run) -> nn.Module:
-    torch.manual_seed(settings.plan.seed)
-    network = load_package(run.start_from).network() if run.start_from else build_network(settings.network)
-    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    network = starting_network(settings.network, settings.plan.seed, run.start_from)
     store = CaseStore(run.cases, make_case)
     sample = HeadSampler(store, range(settings.phantoms), settings.window, settings.intensity, settings.batch)
     return fit(network, sample, settings.plan, run.checkpoint, watch=run.watch)

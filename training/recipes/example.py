@@ -13,19 +13,26 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from engine.models import Intensity, ModelPackage
-from engine.networks.build import build_network
 from training.augmentation import AugmentationChoice, make_augmentation
 from training.bundle_metadata import ModelFacts, bundle_metadata
 from training.cases import Case, CaseStore
 from training.evaluate import dice
 from training.export import write_package
 from training.fit import fit
+from training.held_out import HeldOut, measure_segmentation
 from training.plan import Plan
+from training.real_cases import RealForm, real_cases, with_real
 from training.run import Run
 from training.sampling import PatchBatches, PatchChoice, Pool
+from training.transfer import starting_network
 
 FIRST_VALIDATION = 100_000
 OUTSIDE_HU = -1000.0
+CONTEXT_VOXELS = 24
+SPACING_MM = (3.0, 3.0, 3.0)
+LABELS = ("background", "ball")
+REAL = RealForm(LABELS, SPACING_MM, "CT", OUTSIDE_HU)
+USES = frozenset({"data", "fold", "from"})
 CARD = """# Example {version}
 
 Finds a bright ball in noise; of no use but to show how a model comes to be.
@@ -43,6 +50,7 @@ class Settings:
         phantoms: to train on.
         validation_phantoms: to choose the best weights by, and to measure.
         size: voxels of a phantom along each axis.
+        synthetic_share: of the patches, where there are real cases too.
     """
 
     version: str
@@ -52,6 +60,7 @@ class Settings:
     network: dict[str, Any]
     intensity: Intensity
     plan: Plan
+    synthetic_share: float = 0.5
     patches: PatchChoice = field(default_factory=PatchChoice)
     augmentation: AugmentationChoice = field(default_factory=AugmentationChoice)
 
@@ -68,11 +77,10 @@ def make_case(number: int, size: int) -> Case:
 
 
 def train(settings: Settings, run: Run) -> nn.Module:
-    torch.manual_seed(settings.plan.seed)
-    network = build_network(settings.network)
+    network = starting_network(settings.network, settings.plan.seed, run.start_from)
     cases = CaseStore(run.cases, lambda number: make_case(number, settings.size))
     batches = PatchBatches(
-        Pool(cases.load, range(settings.phantoms)),
+        with_real(Pool(cases.load, range(settings.phantoms)), real_cases(run, REAL), settings.synthetic_share),
         settings.patches,
         settings.intensity,
         make_augmentation(settings.augmentation),
@@ -96,6 +104,12 @@ def score(network: nn.Module, settings: Settings, numbers: range) -> float:
     return float(np.mean(found))
 
 
+def measure_held_out(network: nn.Module, settings: Settings, run: Run) -> HeldOut:
+    """What it reaches on the real cases that the run's fold leaves out."""
+    real = real_cases(run, REAL)
+    return measure_segmentation(network, real, LABELS, settings.intensity, outside=OUTSIDE_HU, context_voxels=CONTEXT_VOXELS)
+
+
 def export(network: nn.Module, settings: Settings, run: Run) -> ModelPackage:
     with torch.inference_mode():
         reached = score(network, settings, _validation(settings))
@@ -106,10 +120,10 @@ def export(network: nn.Module, settings: Settings, run: Run) -> ModelPackage:
         data_source="Synthetic; no patient's image",
         modality="CT",
         network=settings.network,
-        spacing_mm=(3.0, 3.0, 3.0),
+        spacing_mm=SPACING_MM,
         intensity=settings.intensity,
-        labels=("background", "ball"),
-        context_voxels=24,
+        labels=LABELS,
+        context_voxels=CONTEXT_VOXELS,
     )
     card = CARD.format(version=settings.version, cases=settings.validation_phantoms, score=reached)
     return write_package(

@@ -24,6 +24,7 @@ from training.run import Run
 
 FIRST_VALIDATION = 10_000
 EXPLAINED_LAYER = "layer4"
+USES: frozenset[str] = frozenset()
 CARD = Path(__file__).with_name("image_classifier_card.md")
 LABELS = (
     {"name": "no large opacity", "code": ["125112009", "SCT", "Within normal limits"], "normal": True},

@@ -7,27 +7,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from engine.api import Context
 from engine.catalog.lung_segmentation import LungSegmentation
 from engine.models import Intensity, ModelPackage
-from engine.networks.build import build_network
 from training.augmentation import AugmentationChoice, make_augmentation
 from training.bundle_metadata import ModelFacts, bundle_metadata
 from training.cases import Case, CaseStore
 from training.export import write_package
 from training.fit import fit
+from training.held_out import HeldOut, measure_segmentation
 from training.phantoms.thorax import AIRWAY, TRAINING_SPACING_MM, thorax
 from training.plan import Plan
+from training.real_cases import RealForm, real_cases, with_real
 from training.recipes._lung_segmentation_score import score_engine
 from training.run import Run
 from training.sampling import PatchBatches, PatchChoice, Pool
+from training.transfer import starting_network
 
 FIRST_VALIDATION = 100_000
 OUTSIDE_HU = -1024.0
 LABELS = ("background", "right lung", "left lung", "airway")
+REAL = RealForm(LABELS, TRAINING_SPACING_MM, "CT", OUTSIDE_HU)
+USES = frozenset({"data", "fold", "from"})
 CARD = Path(__file__).with_name("lung_segmentation_card.md")
 
 
@@ -38,6 +41,7 @@ class Settings:
     Attributes:
         phantoms: to train on.
         validation_phantoms: to measure the whole engine on.
+        synthetic_share: of the patches, where there are real cases too.
     """
 
     version: str
@@ -47,6 +51,7 @@ class Settings:
     intensity: Intensity
     context_voxels: int
     plan: Plan
+    synthetic_share: float = 0.5
     patches: PatchChoice = field(default_factory=PatchChoice)
     augmentation: AugmentationChoice = field(default_factory=AugmentationChoice)
 
@@ -60,17 +65,22 @@ def make_case(number: int) -> Case:
 
 
 def train(settings: Settings, run: Run) -> nn.Module:
-    torch.manual_seed(settings.plan.seed)
-    network = build_network(settings.network)
-    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    network = starting_network(settings.network, settings.plan.seed, run.start_from)
+    phantoms = Pool(CaseStore(run.cases, make_case).load, range(settings.phantoms))
     batches = PatchBatches(
-        Pool(CaseStore(run.cases, make_case).load, range(settings.phantoms)),
+        with_real(phantoms, real_cases(run, REAL), settings.synthetic_share),
         settings.patches,
         settings.intensity,
         make_augmentation(settings.augmentation),
         OUTSIDE_HU,
     )
     return fit(network, batches, settings.plan, run.checkpoint, watch=run.watch)
+
+
+def measure_held_out(network: nn.Module, settings: Settings, run: Run) -> HeldOut:
+    """What the network alone reaches on the real cases that the run's fold leaves out."""
+    real, context = real_cases(run, REAL), settings.context_voxels
+    return measure_segmentation(network, real, LABELS, settings.intensity, outside=OUTSIDE_HU, context_voxels=context)
 
 
 def export(network: nn.Module, settings: Settings, run: Run) -> ModelPackage:

@@ -40,6 +40,7 @@ from training.run import Run
 
 FIRST_EXAMPLE, FIRST_REAL = 100_000, 1_000_000
 OUTSIDE_HU = -1024.0
+USES = frozenset({"data", "fold"})
 CARD = Path(__file__).with_name("nodule_malignancy_card.md")
 
 
