@@ -82,6 +82,10 @@ bench-report: $(TEST_STAMP) ## findings to SEG and SR, beside highdicom's own SE
 evaluate: $(TEST_STAMP) ## every shipped engine on the real cases beside the repository: a table and pictures in bench/results
 	@$(BIN)/python -W ignore -m bench.evaluate_real
 
+.PHONY: bench-inference
+bench-inference: $(TEST_STAMP) ## int16 to mask beside MONAI's bundle pipeline, the same weights: ratios
+	@$(BIN)/python -W ignore -m bench.inference
+
 .PHONY: install
 install: ## put the service into PREFIX, its units and configuration into DESTDIR/…; started by hand
 	@systemd/install files

@@ -163,7 +163,7 @@ class Segmenter:
             )
         progress("labels", 0.7)
         if metadata.orientation == "RAS":
-            return Prediction(prediction.logits.permute(0, 3, 2, 1).flip(2, 3), prediction.device)
+            return Prediction(prediction.logits.permute(0, 3, 2, 1).flip(2, 3).contiguous(), prediction.device)
         return prediction
 
     def _reduction(self) -> Reduce | None:

@@ -35,9 +35,9 @@ def write_package(folder: Path, network: nn.Module, metadata: Mapping[str, Any],
         metadata: as engine.models.Metadata; MONAI's version keys are added.
         card: docs/README.md.
     """
-    Metadata.model_validate(metadata)
+    checked = Metadata.model_validate(metadata)
     _write_files(folder, network, metadata, card)
-    package = load_package(folder)
+    package = load_package(folder, (checked.orientation,))
     package.network()
     return package
 

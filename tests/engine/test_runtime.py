@@ -11,7 +11,7 @@ from monai.transforms.post.dictionary import Activationsd, AsDiscreted, Invertd
 from monai.transforms.spatial.dictionary import Orientationd, Spacingd
 from torch import nn
 
-from engine.models import ModelPackage, load_package
+from engine.models import ModelPackage
 from engine.networks.build import build_network
 from engine.networks.memory import WORKSPACE, activation_bytes_per_voxel
 from engine.runtime import Segmenter, chained_argmax
@@ -40,10 +40,7 @@ def _package(folder: Path, classes: int = 2, norm: str = "batch", **changes: Any
         "labels": [f"label {number}" for number in range(classes)],
         **changes,
     }
-    path = write_package(folder, _network(classes, norm), {**metadata, "orientation": "SPL"}, "A card.\n").path
-    package = load_package(path)
-    changed = package.metadata.model_copy(update={key: changes[key] for key in ("orientation",) if key in changes})
-    return ModelPackage(path, changed, package.weights_digest)
+    return write_package(folder, _network(classes, norm), metadata, "A card.\n")
 
 
 @pytest.fixture(scope="module")
