@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from dicom_node.model import Result
 from dicom_node.report import Equipment, ReportContext, ResultIdentity, make_results, write_results
 from engine.api import EngineInfo
-from engine.findings import Algorithm, Code, Findings, Measurement, Outcome, Segment
+from engine.findings import Algorithm, Code, Evaluation, Explanation, Findings, Measurement, Outcome, Segment
 from engine.reading import read_series
 from engine.volume import Volume
 from tests.synthetic_ct import SyntheticSeries, Variant, write_ct
@@ -29,6 +29,11 @@ CT_PROCEDURE = Code("25045-6", "LN", "CT unspecified body region")
 
 ALGORITHM = Algorithm("Test Lung Net", "1.2.0", "Example Makers", "ab" * 32, "CPU, fp32", "whole volume")
 ENGINE = EngineInfo("test-lungs", "lung segmentation", "LUNG_AI", ("CT",), ANATOMICAL, LUNG, CT_PROCEDURE)
+
+SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
+CATEGORY = Evaluation(Code("category", "99DCMNODE", "Lung-RADS style category"), Code("4A", "99DCMNODE", "4A"))
+IN_WORDS = Evaluation(Code("129739002", "SCT", "Attenuation"), "part solid")
+COUNT = Measurement(Code("number", "99DCMNODE", "Number of nodules"), 1, Code("{nodules}", "UCUM", "nodules"))
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,19 @@ def lung_findings(series: SyntheticSeries, volume: Volume) -> Findings:
         Segment("nodule-1", "Nodule 1", nodule, ABNORMAL, NODULE, RIGHT, LUNG, (255, 80, 60), _nodule_measurements()),
     )
     return Findings(ALGORITHM, Outcome.FINDINGS, segments)
+
+
+def heat_map(first: tuple[int, int, int] = (4, 20, 8), shape: tuple[int, int, int] = (6, 12, 10)) -> Explanation:
+    """Heat that rises along slices, rows and columns: any turn or shift shows."""
+    ramp = np.indices(shape).sum(axis=0).astype(np.float32)
+    return Explanation("nodule-1", "Grad-CAM, malignancy of nodule 1", ramp / ramp.max(), first)
+
+
+def claims(case: ReportedSeries) -> Findings:
+    left, right, nodule = case.findings.segments
+    judged = replace(nodule, evaluations=(CATEGORY, IN_WORDS))
+    more = {"measurements": (COUNT,), "evaluations": (CATEGORY,), "explanations": (heat_map(),)}
+    return replace(case.findings, segments=(left, right, judged), **more)
 
 
 def context_of(headers: Sequence[Dataset]) -> ReportContext:

@@ -14,10 +14,12 @@ from dicom_node.model import Result, ResultKind
 from dicom_node.report import check_results
 from engine.findings import Findings, Outcome
 from tests.conformance.judges import find_judges, judge
-from tests.reported_series import ALGORITHM, NODULE, ReportedSeries, halved_series, reported_series
+from tests.reported_series import ALGORITHM, NODULE, ReportedSeries, claims, halved_series, reported_series
 
 pytestmark = pytest.mark.judges
-EXTRA = frozenset({ResultKind.SC})
+EXTRA = frozenset({ResultKind.SC, ResultKind.PM})
+EVERYTHING = ("axial", "tilted", "enhanced")
+"""With judgements, numbers of the examination, heat maps as pictures and as maps."""
 QUICK = ("axial", "tilted", "enhanced", "japanese")
 SLOW = (
     *("oblique", "descending", "irregular", "duplicates", "feet_first", "prone", "one_slice", "ordered"),
@@ -47,7 +49,10 @@ def accept(case: ReportedSeries, results: list[Result], *, rank: int = 0, findin
 @pytest.mark.parametrize("variant", [*QUICK, *(pytest.param(v, marks=pytest.mark.slow) for v in SLOW)])
 def test_findings_are_accepted_for_every_kind_of_source(variant: str, tmp_path: Path) -> None:
     case = reported_series(tmp_path / "source", variant)
-    accept(case, case.report(tmp_path / "results", extra_kinds=EXTRA if variant == "axial" else frozenset()))
+    everything = variant in EVERYTHING
+    findings = claims(case) if everything else case.findings
+    results = case.report(tmp_path / "results", findings, extra_kinds=EXTRA if everything else frozenset())
+    accept(case, results, findings=findings)
 
 
 @pytest.mark.parametrize("variant", ["without_frame_of_reference"])

@@ -11,41 +11,28 @@ from pydicom.dataset import Dataset
 
 from dicom_node.model import Result, ResultKind
 from dicom_node.report import ReportContext, check_results, make_results, write_results
-from engine.findings import Code, Evaluation, Explanation, Findings, ImageFinding, Measurement, Outcome, Segment
+from engine.findings import Code, Explanation, Findings, ImageFinding, Measurement, Outcome, Segment
 from engine.projection import ProjectionImage
 from engine.reading import read_images
 from tests.reported_series import (
     ABNORMAL,
     ALGORITHM,
+    CATEGORY,
     LONG_AXIS,
     LUNG,
     MILLIMETRE,
     NODULE,
+    SHORT_AXIS,
     ReportedSeries,
+    claims,
     context_of,
+    heat_map,
     reported_series,
 )
 from tests.synthetic_projection import write_projection
 
-SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
-CATEGORY = Evaluation(Code("category", "99DCMNODE", "Lung-RADS style category"), Code("4A", "99DCMNODE", "4A"))
-IN_WORDS = Evaluation(Code("129739002", "SCT", "Attenuation"), "part solid")
-COUNT = Measurement(Code("number", "99DCMNODE", "Number of nodules"), 1, Code("{nodules}", "UCUM", "nodules"))
 BOTH = frozenset({ResultKind.SC, ResultKind.PM})
 QUALITATIVE, DERIVED, GROUP = "C0034375", "126011", "125007"
-
-
-def heat_map(first: tuple[int, int, int] = (4, 20, 8), shape: tuple[int, int, int] = (6, 12, 10)) -> Explanation:
-    """Heat that rises along slices, rows and columns: any turn or shift shows."""
-    ramp = np.indices(shape).sum(axis=0).astype(np.float32)
-    return Explanation("nodule-1", "Grad-CAM, malignancy of nodule 1", ramp / ramp.max(), first)
-
-
-def claims(case: ReportedSeries) -> Findings:
-    left, right, nodule = case.findings.segments
-    judged = replace(nodule, evaluations=(CATEGORY, IN_WORDS))
-    more = {"measurements": (COUNT,), "evaluations": (CATEGORY,), "explanations": (heat_map(),)}
-    return replace(case.findings, segments=(left, right, judged), **more)
 
 
 @pytest.fixture(scope="module")
