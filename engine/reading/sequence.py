@@ -55,13 +55,17 @@ def _positive(value: float | None) -> float | None:
 
 
 def _words(places: Sequence[Dataset]) -> tuple[str, ...]:
-    written = " ".join(text(places[-1], keyword).upper() for keyword in _NAMED_IN)
-    written = re.sub(r"[^A-Z0-9]+", " ", written)
-    found = [word for word in _WORDS if re.search(_as_part(word), written)]
+    """Of the first description that holds any: the protocol may name all sequences of the examination."""
+    found = next((words for keyword in _NAMED_IN if (words := _words_in(text(places[-1], keyword)))), [])
     found += [_CONTRASTS.get(contrast, contrast) for contrast in _contrasts(places) if contrast not in ("", "UNKNOWN", "MIXED")]
     if integer(places[-1], "DiffusionBValue") > 0:
         found.append("DWI")
     return tuple(dict.fromkeys(found))
+
+
+def _words_in(description: str) -> list[str]:
+    written = re.sub(r"[^A-Z0-9]+", " ", description.upper())
+    return [word for word in _WORDS if re.search(_as_part(word), written)]
 
 
 def _as_part(word: str) -> str:

@@ -59,6 +59,11 @@ def test_only_technical_words_are_kept(description: str, words: tuple[str, ...])
     assert sequence_of([_header(SeriesDescription=description)]).words == words
 
 
+def test_a_protocol_that_names_all_sequences_does_not_outvote_the_series() -> None:
+    assert sequence_of([_header(SeriesDescription="AX T2", ProtocolName="BRAIN T1 T2 FLAIR")]).words == ("T2",)
+    assert sequence_of([_header(SeriesDescription="AX", ProtocolName="FLAIR")]).words == ("FLAIR",)
+
+
 def test_a_diffusion_weighting_is_named_so() -> None:
     assert sequence_of([_header(DiffusionBValue=1000.0)]).words == ("DWI",)
 
