@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.loading import EngineNotFoundError
+from engine.loading import EngineNotFoundError, engine_class
 from engine.models import ModelPackageError
 from training.errors import TrainingError
 from training.evaluation.cases import LabelledVolume
 from training.evaluation.document import Report
+from training.evaluation.images import evaluate_images, folder_images, phantom_images
 from training.evaluation.labelled_data import DataWords, holds_patches, volumes_of
 from training.evaluation.nodules import ENGINE as NODULES
 from training.evaluation.nodules import evaluate_nodules
@@ -60,7 +61,10 @@ def evaluate_request(request: EvaluationRequest, say: Callable[[str], None]) -> 
     options = dict(_pair(text, "--option") for text in request.options)
     subject = Subject(request.engine, request.package, request.module, request.device, options)
     champion = None if request.champion is None else replace(subject, package=request.champion)
-    if request.data is not None and holds_patches(request.data):
+    if hasattr(engine_class(request.engine, request.module), "analyse_images"):
+        images = folder_images(request.data) if request.data is not None else phantom_images(request.phantoms)
+        report = evaluate_images(subject, champion, list(images), _data_in_words(request))
+    elif request.data is not None and holds_patches(request.data):
         if request.engine != NODULES:
             raise TrainingError(f"{request.data} holds patches around findings; only {NODULES} can be evaluated on those")
         report = evaluate_nodules(subject, champion, request.data, _words(request))
@@ -74,10 +78,15 @@ def evaluate_request(request: EvaluationRequest, say: Callable[[str], None]) -> 
 def _cases(request: EvaluationRequest) -> tuple[Callable[[], Iterable[LabelledVolume]], tuple[str, ...]]:
     """What gives the cases anew at each call, and what they are in words."""
     if request.data is None:
-        words = f"{request.phantoms} phantoms of seeds from {FIRST_HELD_OUT_SEED}, which no recipe trains on or chooses by."
-        return (lambda: phantom_cases(request.engine, request.phantoms)), (words,)
+        return (lambda: phantom_cases(request.engine, request.phantoms)), (_data_in_words(request),)
     path, known = request.data, _words(request)
-    return (lambda: volumes_of(path, known)), (f"Labelled examinations of the folder {path.name!r}.",)
+    return (lambda: volumes_of(path, known)), (_data_in_words(request),)
+
+
+def _data_in_words(request: EvaluationRequest) -> str:
+    if request.data is None:
+        return f"{request.phantoms} phantoms of seeds from {FIRST_HELD_OUT_SEED}, which no recipe trains on or chooses by."
+    return f"Labelled examinations of {request.data.name!r}."
 
 
 def _words(request: EvaluationRequest) -> DataWords:

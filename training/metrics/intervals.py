@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-RESAMPLES = 2000
+RESAMPLES = 1000
 LEVEL = 0.95
 MINIMUM_PATIENTS = 2
 Chosen = Int[np.ndarray, "chosen"]
@@ -51,9 +51,9 @@ def bootstrap(
     estimate = statistic(np.arange(cases)) if cases else math.nan
     if len(groups) < MINIMUM_PATIENTS or math.isnan(estimate):
         return Interval(estimate, math.nan, math.nan, cases, len(groups))
-    values = [
-        statistic(np.concatenate([groups[number] for number in drawn])) for drawn in _resamples(len(groups), seed, resamples)
-    ]
+    drawn = _resamples(len(groups), seed, resamples)
+    alone = len(groups) == cases
+    values = [statistic(line if alone else np.concatenate([groups[number] for number in line])) for line in drawn]
     return Interval(estimate, *_percentiles(np.array(values), level), cases, len(groups))
 
 
