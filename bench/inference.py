@@ -11,6 +11,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,15 @@ STEPS = ("resample", "network", "back")
 Runs = dict[str, list[dict[str, Any]]]
 
 
-def measure(rounds: int, folder: Path) -> Runs:
-    """Every pipeline once in each round, each in its own process."""
+def measure(rounds: int, folder: Path) -> Iterator[Runs]:
+    """Every pipeline once in each round, each in its own process; what is known after each round."""
     runs: Runs = {name: [] for name in (*COMPARED, *EXPLAINING)}
     for turn in range(rounds):
         for name in (*COMPARED, *EXPLAINING) if turn == 0 else COMPARED:
             runs[name].append(_in_own_process(name, folder))
             steps = ", ".join(f"{step} {seconds:.2f} s" for step, seconds in runs[name][-1]["steps_cpu_s"].items())
             print(f"round {turn + 1}, {name}: {steps}; {runs[name][-1]['peak_mb']:.0f} MB", flush=True)
-    return runs
+        yield runs
 
 
 def _in_own_process(name: str, folder: Path) -> dict[str, Any]:
@@ -117,10 +118,11 @@ def main() -> None:
         print(json.dumps(run_pipeline(options.pipeline, options.folder)))
         return
     prepare(options.folder)
-    answer = summary(measure(options.rounds, options.folder), options.folder)
-    (RESULTS / "inference.json").write_text(json.dumps(answer, indent=2) + "\n")
-    draw(answer, RESULTS / "inference.png")
-    print(json.dumps(answer, indent=2))
+    for runs in measure(options.rounds, options.folder):
+        answer = summary(runs, options.folder)
+        (RESULTS / "inference.json").write_text(json.dumps(answer, indent=2) + "\n")
+        draw(answer, RESULTS / "inference.png")
+    print((RESULTS / "inference.json").read_text())
 
 
 if __name__ == "__main__":

@@ -130,20 +130,48 @@ def to_source(
 
     Beyond the canonical grid its outermost values hold. The memory is that of one slab, however large the source.
     """
+    box = (slice(0, grid.shape[0]), slice(0, grid.shape[1]), slice(0, grid.shape[2]))
+    for (part, _, _), values in box_to_source(field, grid, volume, box, sampling=sampling):
+        yield part, values
+
+
+def box_to_source(
+    field: Float[Tensor, "channels slices rows columns"],
+    grid: CanonicalGrid,
+    volume: Volume,
+    box: tuple[slice, slice, slice],
+    *,
+    sampling: Sampling = "mean",
+) -> Iterator[tuple[tuple[slice, slice, slice], Float32[Tensor, "channels slab fewer narrower"]]]:
+    """As to_source, for those source voxels that a box of the canonical grid has a part in; all of an oblique stack.
+
+    Yields ranges of source slices, rows and columns, and their values.
+    """
     coarse = _coarse(volume, grid.spacing_mm if sampling == "mean" else volume.spacing_mm, bin_slices=False)
-    slices, rows, columns = volume.voxels.shape
-    padded = (coarse.shape[1] * coarse.bins[1], coarse.shape[2] * coarse.bins[2])
     axes = _parallel_axes(volume)
-    lines = None if axes is None else _canonical_taps(volume, coarse, grid, axes, field.device)
-    for start, stop in _ranges(slices, SLAB_BYTES // (4 * len(field) * rows * columns)):
+    down, across = coarse.bins[1:]
+    _, rows, columns = volume.voxels.shape
+    if axes is None:
+        lines, ranges = None, tuple(slice(0, count) for count in coarse.shape)
+    else:
+        lines, ranges = _lines_within(volume, coarse, grid, axes, box, field.device)
+    extent = [part.stop - part.start for part in ranges]
+    where = (
+        slice(ranges[1].start * down, min(rows, ranges[1].stop * down)),
+        slice(ranges[2].start * across, min(columns, ranges[2].stop * across)),
+    )
+    size = SLAB_BYTES // max(1, 4 * len(field) * extent[1] * down * extent[2] * across)
+    for first, stop in _ranges(extent[0], size):
+        start, end = ranges[0].start + first, ranges[0].start + stop
         if axes is not None and lines is not None:
-            values = _slab_by_axes(field, axes, lines, slice(start, stop))
+            values = _slab_by_axes(field, axes, lines, slice(first, stop))
         else:
-            values = _sample(field.float(), _canonical_indices(volume, coarse, grid, start, stop), beyond="border")
-        if coarse.bins[1:] != (1, 1):
-            fine = functional.interpolate(values.transpose(0, 1), size=padded, mode="bilinear", align_corners=False)
-            values = fine[:, :, :rows, :columns].transpose(0, 1)
-        yield slice(start, stop), values
+            values = _sample(field.float(), _canonical_indices(volume, coarse, grid, start, end), beyond="border")
+        if (down, across) != (1, 1):
+            fine = (extent[1] * down, extent[2] * across)
+            values = functional.interpolate(values.transpose(0, 1), fine, mode="bilinear", align_corners=False).transpose(0, 1)
+        height, width = (part.stop - part.start for part in where)
+        yield (slice(start, end), *where), values[:, :, :height, :width]
 
 
 def _ranges(count: int, size: int) -> Iterator[tuple[int, int]]:
@@ -168,17 +196,16 @@ def _parallel_axes(volume: Volume) -> tuple[int, int, int] | None:
 def _to_canonical_by_axes(
     volume: Volume, grid: CanonicalGrid, coarse: _Coarse, axes: tuple[int, int, int], outside: float, device: torch.device
 ) -> Float32[Tensor, "slices rows columns"]:
-    lines = [
-        taps(_source_indices(_line(grid, axis), volume, coarse)[:, index], coarse.shape[index], "zeros", device)
-        for index, axis in enumerate(axes)
-    ]
-    planes = torch.empty((coarse.shape[0], len(lines[1].low), len(lines[2].low)), device=device)
+    slices, rows, columns = (_source_indices(_line(grid, axis), volume, coarse)[:, index] for index, axis in enumerate(axes))
+    where = np.stack(np.broadcast_arrays(rows[:, None], columns), axis=-1)
+    planes = torch.empty((coarse.shape[0], len(rows), len(columns)), device=device)
     for first, stop in _ranges(coarse.shape[0], SLAB_BYTES // (4 * coarse.shape[1] * coarse.shape[2])):
         block = _bin(volume, coarse.bins, first, stop, device).sub_(outside)
-        planes[first:stop] = interpolate(interpolate(block, 1, lines[1]), 2, lines[2])
-    values = torch.empty(tuple(len(line.low) for line in lines), device=device)
+        planes[first:stop] = _sample_planes(block, where)
+    line = taps(slices, coarse.shape[0], "zeros", device)
+    values = torch.empty((len(slices), len(rows), len(columns)), device=device)
     for first, stop in _ranges(len(values), SLAB_BYTES // (4 * planes[0].numel())):
-        values[first:stop] = interpolate(planes, 0, lines[0].of(slice(first, stop)))
+        values[first:stop] = interpolate(planes, 0, line.of(slice(first, stop)))
     return values.add_(outside).permute(*(axes.index(axis) for axis in range(3))).contiguous()
 
 
@@ -193,18 +220,28 @@ def _slab_by_axes(
     return interpolate(interpolate(values, 3, lines[2]), 2, lines[1])
 
 
-def _canonical_taps(
-    volume: Volume, coarse: _Coarse, grid: CanonicalGrid, axes: tuple[int, int, int], device: torch.device
-) -> tuple[Taps, Taps, Taps]:
-    """For each axis of the coarse grid where its pixels lie along its canonical axis."""
+def _lines_within(
+    volume: Volume,
+    coarse: _Coarse,
+    grid: CanonicalGrid,
+    axes: tuple[int, int, int],
+    box: tuple[slice, slice, slice],
+    device: torch.device,
+) -> tuple[tuple[Taps, Taps, Taps], tuple[slice, ...]]:
+    """For each axis of the coarse grid the range that the box has a part in, and where its pixels lie along their axis."""
     down = np.arange(coarse.shape[1])[:, None] * coarse.steps_mm[0] * volume.column_direction
     across = np.arange(coarse.shape[2])[:, None] * coarse.steps_mm[1] * volume.row_direction
     points = (coarse.origins_mm, coarse.origins_mm[0] + down, coarse.origins_mm[0] + across)
-    slices, rows, columns = (
-        taps((line[:, 2 - axis] - grid.origin_mm[2 - axis]) / grid.spacing_mm[axis], grid.shape[axis], "border", device)
-        for line, axis in zip(points, axes, strict=True)
-    )
-    return slices, rows, columns
+    lines, ranges = [], []
+    for line, axis in zip(points, axes, strict=True):
+        index = (line[:, 2 - axis] - grid.origin_mm[2 - axis]) / grid.spacing_mm[axis]
+        clipped = np.clip(index, 0, grid.shape[axis] - 1)
+        touched = np.flatnonzero((clipped > box[axis].start - 1) & (clipped < box[axis].stop))
+        first, last = (int(touched[0]), int(touched[-1])) if len(touched) else (0, 0)
+        part = slice(max(0, first - 1), min(len(index), last + 2))
+        ranges.append(part)
+        lines.append(taps(index[part], grid.shape[axis], "border", device))
+    return (lines[0], lines[1], lines[2]), tuple(ranges)
 
 
 def _line(grid: CanonicalGrid, axis: int) -> Float64[np.ndarray, "points 3"]:
@@ -244,6 +281,8 @@ def _bin(
     volume: Volume, bins: tuple[int, int, int], first: int, stop: int, device: torch.device
 ) -> Float32[Tensor, "slices rows columns"]:
     """Mean of each block of voxels, for coarse slices first to stop; blocks at the far borders repeat the last voxel."""
+    if bins == (1, 1, 1):
+        return torch.from_numpy(volume.voxels[first:stop]).to(device).float()
     planes = []
     for index in range(first, stop):
         block = torch.from_numpy(volume.voxels[index * bins[0] : (index + 1) * bins[0]]).to(device)
@@ -298,6 +337,15 @@ def _canonical_indices(
     across = np.arange(coarse.shape[2])[:, None] * coarse.steps_mm[1] * volume.row_direction
     points = coarse.origins_mm[start:stop, None, None, :] + down + across
     return np.asarray((points[..., _AXES] - np.array(grid.origin_mm)[list(_AXES)]) / np.array(grid.spacing_mm))
+
+
+def _sample_planes(
+    planes: Float32[Tensor, "slices rows columns"], indices: Float64[np.ndarray, "a b 2"]
+) -> Float32[Tensor, "slices a b"]:
+    """Bilinear interpolation of all planes at the same continuous indices; beyond them zeros."""
+    unit = (indices * 2 + 1) / np.array(planes.shape[1:]) - 1
+    where = torch.from_numpy(unit[..., ::-1].astype(np.float32)).to(planes.device)
+    return functional.grid_sample(planes[None], where[None], mode="bilinear", padding_mode="zeros", align_corners=False)[0]
 
 
 def _sample(

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from engine.api import Progress
 from engine.models import Metadata, ModelPackage, load_package
-from engine.networks.memory import activation_bytes_per_voxel
-from engine.resampling import CanonicalGrid, canonical_grid, to_canonical, to_source
+from engine.networks.folding import fold_batch_norm
+from engine.networks.memory import PROBE, activation_bytes_per_voxel
+from engine.resampling import CanonicalGrid, box_to_source, canonical_grid, to_canonical
 from engine.sliding_window import Prediction, Reduce, choose_device, choose_precision, needs_windows, predict, predict_windows
 from engine.volume import Volume
 
@@ -92,7 +93,8 @@ class Segmenter:
         """
         self._package = package if isinstance(package, ModelPackage) else load_package(package, ("SPL", "RAS"))
         self._device = choose_device(device)
-        self._network = self._package.network(self._device)
+        example = torch.randn(1, 1, PROBE, PROBE, PROBE, generator=torch.Generator().manual_seed(0)).to(self._device)
+        self._network = fold_batch_norm(self._package.network(self._device), example)
         self._limit_bytes = memory_limit_bytes
         self._windows = needs_windows(self._network)
         self._pass_bytes = (
@@ -121,10 +123,11 @@ class Segmenter:
             prediction = self._run(network_input, self._reduction(), progress)
             del network_input
         with clock.step("back"):
-            labels = torch.empty(volume.voxels.shape, dtype=torch.uint8, device=prediction.logits.device)
-            for part, values in to_source(prediction.logits, grid, volume, sampling=self.metadata.sampling):
+            labels = torch.zeros(volume.voxels.shape, dtype=torch.uint8, device=prediction.logits.device)
+            box = foreground_box(prediction.logits)
+            for part, values in box_to_source(prediction.logits, grid, volume, box, sampling=self.metadata.sampling):
                 labels[part] = values[0] > 0 if len(values) == 1 else chained_argmax(values)
-                progress("labels", 0.7 + 0.3 * part.stop / len(labels))
+                progress("labels", 0.7 + 0.3 * part[0].stop / len(labels))
             found = labels.cpu().numpy()
             if volume.padded is not None:
                 found[volume.padded] = 0
@@ -181,6 +184,20 @@ class Segmenter:
             limit = int(free) or CPU_MEMORY_BYTES
         kept = 1 if len(self.metadata.labels) == 2 else len(self.metadata.labels)
         return max(1, math.floor((limit - 4 * voxels * (2 + kept)) / self._pass_bytes))
+
+
+def foreground_box(logits: Float32[Tensor, "classes slices rows columns"]) -> tuple[slice, slice, slice]:
+    """The smallest box with every voxel in which a foreground class wins; no label but the background can lie beyond it.
+
+    Between voxels that the background wins no interpolation lets another class win.
+    """
+    foreground = logits[0] > 0 if len(logits) == 1 else logits[1:].amax(0) > logits[0]
+    box = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        where = foreground.any(others[1]).any(others[0]).nonzero()
+        box.append(slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(0, 0))
+    return box[0], box[1], box[2]
 
 
 def chained_argmax(values: Float32[Tensor, "classes *grid"]) -> UInt8[Tensor, "*grid"]:
