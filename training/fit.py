@@ -2,19 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from training import checkpoint as checkpoints
 from training.distributed import current_group
 from training.learner import Batch, Learner, Validate
-from training.losses import Loss, LossChoice, make_loss
-from training.optimisers import OptimiserChoice
+from training.losses import Loss, make_loss
 from training.plan import Plan
-from training.rates import RateChoice
 from training.watching import Watch, Watched, in_silence, print_lines
 
 Sample = Callable[[torch.Generator], Batch]
@@ -22,47 +19,10 @@ Sample = Callable[[torch.Generator], Batch]
 _SEED_STEP = 1_000_003
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast to learn.
-
-    Attributes:
-        steps: optimiser steps in all.
-        checkpoint_steps: after how many steps the state is saved, so that a kill costs little.
-        bfloat16: forward passes under autocast; worth it only where the processor multiplies bf16 itself.
-    """
-
-    steps: int
-    seed: int = 0
-    peak_rate: float = 4e-3
-    warm_up_share: float = 0.15
-    weight_decay: float = 1e-4
-    gradient_limit: float = 5.0
-    checkpoint_steps: int = 50
-    bfloat16: bool = True
-
-    def plan(self) -> Plan:
-        return Plan(
-            steps=self.steps,
-            seed=self.seed,
-            optimiser=OptimiserChoice(rate=self.peak_rate, weight_decay=self.weight_decay),
-            rates=RateChoice(warm_up_share=self.warm_up_share),
-            gradient_limit=self.gradient_limit,
-            checkpoint_steps=self.checkpoint_steps,
-            precision="bfloat16" if self.bfloat16 else "float32",
-            threads=torch.get_num_threads(),
-        )
-
-
-def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy plus one minus the soft Dice of each foreground class over the batch."""
-    return make_loss(LossChoice())(logits, labels)
-
-
 def fit(
     network: nn.Module,
     sample: Sample,
-    plan: Plan | Schedule,
+    plan: Plan,
     checkpoint: Path,
     *,
     loss: Loss | None = None,
@@ -87,7 +47,6 @@ def fit(
     Raises:
         TrainingError: the checkpoint was begun with other settings, or the loss is no number.
     """
-    plan = plan.plan() if isinstance(plan, Schedule) else plan
     torch.set_num_threads(plan.threads)
     learner = Learner(network, plan, loss or make_loss(plan.loss))
     first = checkpoints.restore(checkpoint, learner, plan)

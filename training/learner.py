@@ -102,8 +102,6 @@ class Learner:
         """Go on from there."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-        if "random" not in state:
-            return
         random = state["random"][current_group().rank]
         torch.set_rng_state(random["cpu"])
         if "cuda" in random:

@@ -29,7 +29,8 @@ from training.transfer import starting_network
 FIRST_VALIDATION = 100_000
 OUTSIDE_HU = -1024.0
 LABELS = ("background", "right lung", "left lung", "airway")
-REAL = RealForm(LABELS, TRAINING_SPACING_MM, "CT", OUTSIDE_HU)
+OTHER_NAMES = {"lung right": 1, "lung left": 2, "trachea": 3}
+REAL = RealForm(LABELS, TRAINING_SPACING_MM, "CT", OUTSIDE_HU, OTHER_NAMES)
 USES = frozenset({"data", "fold", "from"})
 CARD = Path(__file__).with_name("lung_segmentation_card.md")
 
