@@ -118,6 +118,11 @@ module = {json.dumps(str(EXAMPLE_ENGINE))}
 engine = "body-air"
 when = {{ modality = "CT" }}
 """
+LUNGS = """
+[[engine]]
+name = "lung-segmentation"
+"""
+"""With its default rule."""
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from dicom_node.ledger import Why
 from dicom_node.lifecycle import State
 from dicom_node.model import Completeness
-from tests.node_process import Node, Target, dcmsend, node
+from tests.node_process import LUNGS, Node, Target, dcmsend, node
 from tests.pacs_servers import storescp
 from tests.returned_results import Returned, accept, dice, masks, read_all, returned, volumes_ml, words
 from tests.synthetic_ct import SyntheticSeries, Variant, write_ct
@@ -41,8 +41,8 @@ class Answered:
 
 
 @contextmanager
-def _answered(directory: Path, kinds: Sequence[str], engines: str = "") -> Iterator[Answered]:
-    """All kinds sent to one node, with its default engine and rules unless told, that answers to DCMTK's storescp."""
+def _answered(directory: Path, kinds: Sequence[str], engines: str = LUNGS) -> Iterator[Answered]:
+    """All kinds sent to one node, with the lungs' engine and its default rule unless told, that answers to DCMTK's storescp."""
     series = {kind: _write(directory / "source" / kind, kind) for kind in kinds}
     paths = [path for one in series.values() for path in one.directory.iterdir()]
     with storescp(directory / "scp") as scp, _node(directory, engines, Target("scp", scp.ae_title, scp.port)) as running:

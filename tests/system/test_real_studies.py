@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from dicom_node.ledger import Why
 from dicom_node.lifecycle import State
 from tests.dicom_node.receive.client import UID_ROOT, associated, store
-from tests.node_process import AE_TITLE, BODY_AIR, Node, Target, dcmsend, node
+from tests.node_process import AE_TITLE, BODY_AIR, LUNGS, Node, Target, dcmsend, node
 from tests.pacs_servers import LOOPBACK, Forwarding, orthanc, program
 from tests.returned_results import Returned, accept, own_files, returned
 
@@ -79,7 +79,7 @@ def _plausible(seg: Dataset) -> None:
 def test_a_chest_ct_from_dcmtk_comes_back_into_orthanc_with_both_lungs(tmp_path: Path, chest_ct: Path) -> None:
     with (
         orthanc(tmp_path / "orthanc") as pacs,
-        node(tmp_path / "node", Target("pacs", pacs.ae_title, pacs.port), engines="") as running,
+        node(tmp_path / "node", Target("pacs", pacs.ae_title, pacs.port), engines=LUNGS) as running,
     ):
         files = _files(chest_ct)
         sent = dcmsend(running.port, files)
@@ -97,7 +97,7 @@ def test_a_whole_study_that_orthanc_forwards_comes_back_with_one_result_of_the_r
 ) -> None:
     files, study = _files(whole_study), _study_of(whole_study)
     with (
-        node(tmp_path / "node", start=False, engines="") as running,
+        node(tmp_path / "node", start=False, engines=LUNGS) as running,
         orthanc(tmp_path / "orthanc", forward=(running.modality(), forwarding)) as pacs,
     ):
         running.add(Target("pacs", pacs.ae_title, pacs.port))

@@ -92,6 +92,21 @@ def _engines(configuration: NodeConfiguration) -> Iterator[Checked]:
     for row in _models(configuration):
         said = row["problem"] or f"{row['algorithm']} {row['version']} on {row['device']}, weights {row['weights'][:12]}"
         yield Checked(f"engine {row['engine']}", good=not row["problem"], said=said)
+    yield from _roles(configuration)
+
+
+def _roles(configuration: NodeConfiguration) -> Iterator[Checked]:
+    """Roles that a rule fills and its engine does not have: it would never look at these series."""
+    from engine.loading import EngineNotFoundError, engine_info
+
+    for rule in (rule for rule in configuration.effective_rules() if rule.roles):
+        try:
+            known = engine_info(rule.engine, configuration.engine(rule.engine).module).roles
+        except EngineNotFoundError:  # said of the engine above
+            continue
+        for role in sorted(set(rule.roles) - set(known)):
+            said = f"the engine has no role {role!r}; it has: {', '.join(known) or 'none'}"
+            yield Checked(f"rule of {rule.engine}", good=False, said=said)
 
 
 def _models(configuration: NodeConfiguration) -> Iterator[dict[str, Any]]:

@@ -76,3 +76,9 @@ def test_models_lists_engines_and_says_which_cannot_be_loaded(tmp_path):
     table = dicom_node("models", config=configuration(tmp_path))
     assert table.returncode == 0
     assert good["weights"] in table.stdout
+
+
+def test_a_role_that_the_engine_does_not_have_is_named(tmp_path):
+    config = configuration(tmp_path, ENGINE + '\n[rule.roles]\nt2 = { when = { modality = "MR" } }\n')
+    said = {checked["what"]: checked for checked in answer("check", config=config, status=1)}
+    assert said["rule of body-air"]["said"] == "the engine has no role 't2'; it has: none"
