@@ -59,7 +59,8 @@ def find_airway(
         off_mm = max(box[2].start - middle, middle - box[2].stop) * spacing_mm[2]
         if off_mm < OFF_CENTRE_MM and (box[0].stop - box[0].start) * spacing_mm[0] > LENGTH_MM:
             found[box] |= parts[box] == number
-    return _bridge(found, dark, spacing_mm)
+    found = _bridge(found, dark, spacing_mm)
+    return found | (ndimage.binary_dilation(found, structure=_SQUARE[None]) & dark)
 
 
 def _bridge(found: Mask, dark: Mask, spacing_mm: Spacing) -> Mask:

@@ -24,7 +24,7 @@ COARSE_AIR_HU = -400
 """On the coarse grid, where a voxel on the border holds some tissue."""
 LARGEST_OPENING_MM2 = 120.0
 """Of a hole into the next slice: a hilar vessel's at most; the dome of the diaphragm opens far wider."""
-CLOSING_MM = 9.0
+CLOSING_MM = 6.0
 ZONE_MM = 6.0
 """How far beyond the coarse air a lung's zone reaches, so that the full resolution decides the border."""
 CHOSEN_SHARE = 0.15
@@ -115,12 +115,14 @@ def _zones_within(hu: Coarse, lung: Labels, airway: Mask, inside: Mask, spacing_
     lung_air = np.where(regions == OTHER, 0, regions).astype(np.uint8)
     solid = ndimage.binary_erosion(lung > 0) & ~air
     found = np.where(solid, _nearest_side(lung_air if lung_air.any() else lung, spacing_mm), lung_air)
-    closed = _keep_large_parts(_close(_keep_large_parts(found), regions == OTHER, spacing_mm))
+    kept = _keep_large_parts(found)
+    foreign = ndimage.binary_dilation(regions == OTHER) & (lung_air == 0)
+    closed = _keep_large_parts(_close(kept, foreign, spacing_mm))
     if not closed.any():
         nothing = np.zeros(hu.shape, np.float32)
         return nothing, nothing, nothing
-    reach = ndimage.distance_transform_edt(closed == 0, sampling=spacing_mm) <= ZONE_MM
-    allowed = reach & inside & ~(air & (lung_air == 0))
+    reach = ndimage.distance_transform_edt(kept == 0, sampling=spacing_mm) <= ZONE_MM
+    allowed = reach & inside & ~foreign & ~(air & (lung_air == 0))
     side = np.where(_nearest_side(closed, spacing_mm) == LEFT, 1.0, -1.0)
     return allowed.astype(np.float32), (closed > 0).astype(np.float32), side.astype(np.float32)
 
