@@ -39,7 +39,7 @@ class BrightSpot:
     def analyse_images(self, images: Sequence[ProjectionImage]) -> Findings:
         found, explained = [], []
         for index, image in enumerate(images):
-            contrast = ndimage.white_tophat(ndimage.gaussian_filter(image.pixels, 1), size=LARGEST_SPOT)
+            contrast = ndimage.white_tophat(ndimage.gaussian_filter(image.pixels, 1), size=(LARGEST_SPOT, LARGEST_SPOT))
             probability = float(np.clip(contrast.max() / CERTAIN, 0, 1) * 100)
             key, answer = f"image-{index + 1}", "present" if probability > 50 else "absent"
             number = Measurement(PROBABILITY, probability, PERCENT)

@@ -124,8 +124,8 @@ def heat_map(first: tuple[int, int, int] = (4, 20, 8), shape: tuple[int, int, in
 def claims(case: ReportedSeries) -> Findings:
     left, right, nodule = case.findings.segments
     judged = replace(nodule, evaluations=(CATEGORY, IN_WORDS))
-    more = {"measurements": (COUNT,), "evaluations": (CATEGORY,), "explanations": (heat_map(),)}
-    return replace(case.findings, segments=(left, right, judged), **more)
+    segments, explained = (left, right, judged), (heat_map(),)
+    return replace(case.findings, segments=segments, measurements=(COUNT,), evaluations=(CATEGORY,), explanations=explained)
 
 
 def context_of(headers: Sequence[Dataset]) -> ReportContext:

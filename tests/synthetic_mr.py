@@ -24,7 +24,8 @@ def write_mr_pair(directory: Path, *, slices: int = 20, rows: int = 64) -> dict[
             dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = uids.MRImageStorage
             dataset.Modality, dataset.SeriesDescription, dataset.SeriesNumber = "MR", words, number
             dataset.SeriesInstanceUID = f"{made.series_instance_uid}.{number}"[-64:].lstrip(".")
-            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = _derived(dataset.SOPInstanceUID, number)
+            dataset.SOPInstanceUID = _derived(dataset.SOPInstanceUID, number)
+            dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
             dataset.ScanningSequence, dataset.SequenceVariant, dataset.ScanOptions = "SE", "NONE", ""
             dataset.MRAcquisitionType, dataset.EchoTime, dataset.EchoTrainLength = "2D", 100 if name == "flair" else 10, 1
             dataset.RepetitionTime = 9000 if name == "flair" else 500
@@ -38,5 +39,5 @@ def write_mr_pair(directory: Path, *, slices: int = 20, rows: int = 64) -> dict[
     return written
 
 
-def _derived(uid: str, number: int) -> str:
-    return f"2.25.{int(uid.rpartition('.')[2]) // 10 * 10 + number}"
+def _derived(uid: str, number: int) -> uids.UID:
+    return uids.UID(f"2.25.{int(uid.rpartition('.')[2]) // 10 * 10 + number}")

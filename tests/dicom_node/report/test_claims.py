@@ -1,6 +1,6 @@
 """What an engine claims beside masks: judgements, the examination as a whole, whole images, heat maps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,7 +166,7 @@ def many_nodules(case: ReportedSeries, count: int = 20) -> Findings:
     return replace(case.findings, segments=tuple(segments))
 
 
-def radiographs(directory: Path) -> tuple[list[Dataset], tuple[ProjectionImage, ...], ReportContext]:
+def radiographs(directory: Path) -> tuple[Sequence[Dataset], tuple[ProjectionImage, ...], ReportContext]:
     """Two DX images of a series, read; and a context for results about them."""
     for number in (1, 2):
         write_projection(directory / f"{number}.dcm", number=number)
