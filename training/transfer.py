@@ -25,9 +25,8 @@ def starting_network(definition: Mapping[str, Any], seed: int, start_from: Path 
     """
     torch.manual_seed(seed)
     network = build_network(definition)
-    dimensions = max(parameter.ndim for parameter in network.parameters()) - 2
-    order = torch.channels_last_3d if dimensions == 3 else torch.channels_last
-    network.to(memory_format=order)  # type: ignore[call-overload]
+    if max(parameter.ndim for parameter in network.parameters()) == 5:
+        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     if start_from is not None:
         taken = take_over(network, package_weights(start_from))
         if len(taken.taken) < len(taken.missing):

@@ -7,16 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from training.errors import TrainingError
 from training.evaluation.cases import LabelledVolume, attributes_of, lesions_of
 from training.evaluation.headers import header_attributes
 from training.metrics.detection import Lesion
-from training.readers.dicom_folder import read_dicom_folder
+from training.readers.any_folder import read_folder
 from training.readers.labelled_case import LabelledCase, as_volume
 from training.readers.labelled_case import Lesion as KnownLesion
-from training.readers.lidc import read_lidc_series
-from training.readers.nifti import read_nifti_folder
-from training.readers.nnunet import read_nnunet_folder
 from training.readers.patch_arrays import read_patch_arrays, read_png_stacks
 
 SINGLE_FINDINGS = ("lesion", "nodule")
@@ -59,22 +55,6 @@ def read_patches(path: Path, words: DataWords) -> Iterator[LabelledCase]:
     return read(path, words.spacing_mm)
 
 
-def read_cases(path: Path, words: DataWords) -> Iterator[LabelledCase]:
-    """Whole examinations; which form it is, the folder's own files tell.
-
-    Raises:
-        training.errors.TrainingError: the folder cannot be read in any form.
-    """
-    if not path.is_dir():
-        raise TrainingError(f"{path} is no folder of labelled examinations")
-    if (path / "dataset.json").is_file():
-        return read_nnunet_folder(path)
-    if (path / "images").is_dir() and (path / "labels").is_dir():
-        return read_nifti_folder(path, words.modality)
-    documents = sorted({document.parent for document in path.rglob("*.xml") if next(document.parent.glob("*.dcm"), None)})
-    return (read_lidc_series(folder) for folder in documents) if documents else read_dicom_folder(path)
-
-
 def volumes_of(path: Path, words: DataWords) -> Iterator[LabelledVolume]:
     """Every case with its structures under the engine's names.
 
@@ -82,7 +62,7 @@ def volumes_of(path: Path, words: DataWords) -> Iterator[LabelledVolume]:
         training.errors.TrainingError: the data cannot be read.
     """
     known = header_attributes(path)
-    for case in read_cases(path, words):
+    for case in read_folder(path, words.modality):
         yield as_labelled_volume(case, words, known.get(case.name, {}))
 
 

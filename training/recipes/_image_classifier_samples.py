@@ -1,4 +1,4 @@
-"""Radiographs kept on disk, batches drawn from them, and a pretrained encoder's weights."""
+"""Radiographs kept on disk, and batches drawn from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,17 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from engine.framing import Framing
 from engine.models import ImageIntensity
-from training.errors import TrainingError
 from training.phantoms.projection import VARIANTS, radiograph
-
-MINIMUM_SHARE = 0.5
-"""Of an encoder's tensors that a state dict must fit, else it is another network's."""
 
 
 @dataclass(frozen=True)
@@ -81,28 +76,3 @@ class Batches:
         bent = moved * uniform(0.8, 1.25).view(-1, 1, 1, 1) + uniform(-0.3, 0.3).view(-1, 1, 1, 1)
         noise = torch.randn(bent.shape, generator=generator) * uniform(0, 0.15).view(-1, 1, 1, 1)
         return bent + noise, self.cases.labels[chosen]
-
-
-def load_encoder(network: nn.Module, file: Path) -> int:
-    """Put a pretrained encoder's weights into a network of the same kind; the number of tensors that were taken.
-
-    Tensors are matched by name and shape (MONAI's ResNet and torchvision's have the same names); the last layer stays as it is.
-    Kernels for three colours are summed for a network with one channel.
-
-    Raises:
-        TrainingError: the file does not fit the network.
-    """
-    given = load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True, map_location="cpu")
-    own = network.state_dict()
-    taken = {}
-    for name, tensor in given.items():
-        wanted = own.get(name)
-        if wanted is None:
-            continue
-        fitting = tensor.sum(1, keepdim=True) if wanted.ndim == 4 and wanted.shape[1] == 1 < tensor.shape[1] else tensor
-        if fitting.shape == wanted.shape:
-            taken[name] = fitting.to(wanted.dtype)
-    if len(taken) < MINIMUM_SHARE * len(own):
-        raise TrainingError(f"{file.name} fits {len(taken)} of the network's {len(own)} tensors: it is another network's")
-    network.load_state_dict({**own, **taken})
-    return len(taken)

@@ -15,16 +15,16 @@ from torch import nn
 
 from engine.explain import grad_cam
 from engine.models import ImageIntensity, ImagePackage
-from engine.networks.build import build_network
 from training.export import write_image_package
 from training.fit import fit
 from training.plan import Plan
-from training.recipes._image_classifier_samples import Batches, Radiographs, load_encoder, load_radiographs
+from training.recipes._image_classifier_samples import Batches, Radiographs, load_radiographs
 from training.run import Run
+from training.transfer import load_encoder, starting_network
 
 FIRST_VALIDATION = 10_000
 EXPLAINED_LAYER = "layer4"
-USES: frozenset[str] = frozenset()
+USES = frozenset({"from"})
 CARD = Path(__file__).with_name("image_classifier_card.md")
 LABELS = (
     {"name": "no large opacity", "code": ["125112009", "SCT", "Within normal limits"], "normal": True},
@@ -55,8 +55,7 @@ class Settings:
 
 
 def train(settings: Settings, run: Run) -> nn.Module:
-    torch.manual_seed(settings.plan.seed)
-    network = build_network(settings.network)
+    network = starting_network(settings.network, settings.plan.seed, run.start_from)
     if settings.encoder:
         load_encoder(network, Path(settings.encoder))
     batches = Batches(_radiographs(settings, run, 0, settings.patients), settings.batch)
