@@ -76,6 +76,8 @@ def train_folds(request: TrainingRequest, count: int) -> tuple[FoldScore, ...]:
     """
     if request.fold or request.data is None:
         raise TrainingError("--folds needs --data, and stands instead of --fold")
+    if not hasattr(find_recipe(request.recipe), "measure_held_out"):
+        raise TrainingError(f"the recipe {request.recipe} does not measure what a fold leaves out: use --fold, then `evaluate`")
     return cross_validate(request.output, count, lambda fold, folder: train_recipe(replace(request, fold=fold, output=folder)))
 
 

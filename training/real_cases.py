@@ -113,10 +113,14 @@ def _keep(data: Path, folder: Path, form: RealForm) -> None:
 def with_labels(case: LabelledCase, form: RealForm) -> LabelledCase:
     """The case with the numbers of the network's labels; structures that it does not know become background.
 
+    Labels without a name (NIfTI pairs) count as the network's own numbers.
+
     Raises:
         LabelError: it knows none of them.
     """
-    known = {_plain(name): number for number, name in enumerate(form.labels)} | {_plain(n): m for n, m in form.also.items()}
+    unnamed = {f"label {number}": number for number in range(len(form.labels))}
+    named = {name: number for number, name in enumerate(form.labels)}
+    known = {_plain(name): number for name, number in (unnamed | named | dict(form.also)).items()}
     numbers: Mapping[int, int] = {own: known.get(_plain(name), 0) for own, name in enumerate(case.structures)}
     if not any(numbers.values()):
         raise LabelError(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,15 +6,16 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
+from training.cases import Case
 from training.commands import TrainingRequest, train_folds, train_recipe
 from training.errors import LabelError, TrainingError
-from training.real_cases import RealForm, real_cases, with_real
+from training.real_cases import FIRST_REAL, Beside, RealForm, real_cases, with_real
 from training.recipes import example
 from training.run import Run
 from training.sampling import Pool
 from training.splits import Fold
 
-FORM = RealForm(("background", "label 1"), (3.0, 3.0, 3.0), "CT", -1000.0)
+FORM = RealForm(("background", "ball"), (3.0, 3.0, 3.0), "CT", -1000.0)
 SHORT = ("plan.steps=4", "plan.validation_steps=2", "plan.checkpoint_steps=2", "phantoms=3", "validation_phantoms=1")
 
 
@@ -61,8 +63,9 @@ def test_without_data_there_are_only_phantoms(tmp_path: Path) -> None:
 
 def test_structures_that_the_network_does_not_learn_are_refused(tmp_path: Path) -> None:
     form = RealForm(example.LABELS, (3.0, 3.0, 3.0), "CT", -1000.0)
-    with pytest.raises(LabelError, match=r"structures label 1; the network learns ball"):
-        real_cases(Run(tmp_path / "run", _data(tmp_path / "data", 1)), form)
+    data = _as_nnunet(_data(tmp_path / "data", 1), "kidney")
+    with pytest.raises(LabelError, match=r"structures kidney; the network learns ball"):
+        real_cases(Run(tmp_path / "run", data), form)
 
 
 def test_one_model_is_trained_for_each_fold_and_measured_on_what_it_left_out(tmp_path: Path) -> None:
@@ -76,6 +79,33 @@ def test_one_model_is_trained_for_each_fold_and_measured_on_what_it_left_out(tmp
     assert train_folds(request, 2) == (score,), "finished folds are only read"
     with pytest.raises(TrainingError, match="--folds needs --data"):
         train_folds(TrainingRequest("example", tmp_path, None, SHORT), 2)
+
+
+def test_folds_of_a_recipe_that_measures_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="does not measure what a fold leaves out"):
+        train_folds(TrainingRequest("nodule-malignancy", tmp_path / "run", tmp_path), 2)
+
+
+def test_other_names_and_preparations_of_a_recipe_are_followed(tmp_path: Path) -> None:
+    def halved(case: Case) -> Case:
+        return case[0][:12], case[1][:12]
+
+    form = replace(FORM, labels=("background", "liver", "lesion"), also={"Sphere": 2}, prepare=halved)
+    found = real_cases(Run(tmp_path / "run", _as_nnunet(_data(tmp_path / "data", 1), "sphere")), form)
+    assert found is not None
+    image, labels = found.load(0)
+    assert image.shape == labels.shape == (12, 24, 24)
+    assert set(np.unique(labels)) == {0, 2}
+
+
+def test_real_cases_stand_beside_synthetic_ones_by_number(tmp_path: Path) -> None:
+    data = _data(tmp_path / "data", 2)
+    cases = Beside(lambda number: example.make_case(number + 50, 24), real_cases(Run(tmp_path / "run", data), FORM))
+    numbers = cases.numbers(range(3))
+    assert numbers == (0, 1, 2, FIRST_REAL, FIRST_REAL + 1)
+    assert np.array_equal(cases.load(numbers[1])[0], example.make_case(51, 24)[0])
+    assert np.array_equal(cases.load(numbers[4])[0], example.make_case(1, 24)[0])
+    assert Beside(lambda number: example.make_case(number, 24), None).numbers(range(2)) == (0, 1)
 
 
 def test_options_that_a_recipe_does_not_heed_are_refused(tmp_path: Path) -> None:
