@@ -19,6 +19,7 @@ import pytest
 
 from bench.real_cases import ANALYSED, CASES, RealCase
 from bench.real_nodules import nodule_figures
+from bench.real_projections import projection_lines
 from bench.real_tables import as_markdown
 from engine.api import Refusal
 from engine.findings import Outcome
@@ -118,7 +119,10 @@ def evaluate_engine(name: str, cases: Sequence[RealCase], data: RealData, pictur
     """One engine on all cases, and on labelled extracts where there are some for it."""
     subject = Subject(name, device="cpu")
     engine = subject.load()
-    lines = tuple(evaluate_line(engine, case, data, pictures) for case in cases) if hasattr(engine, "analyse") else ()
+    if hasattr(engine, "analyse_images"):
+        lines = tuple(Line(engine=name, **line) for line in projection_lines(engine, data))
+    else:
+        lines = tuple(evaluate_line(engine, case, data, pictures) for case in cases)
     figures = tuple(nodule_figures(data)) if name == "nodule-malignancy" else ()
     return EngineResult(name, identity_of(engine), lines, figures)
 

@@ -7,12 +7,15 @@ import pytest
 
 from bench.evaluate_real import EngineResult, Line, evaluate_line, in_its_own_process
 from bench.real_cases import ANALYSED, CASES, DECLINED, RealCase
+from bench.real_projections import projection_lines
 from bench.real_tables import as_markdown
 from engine.api import Context
 from engine.loading import available
 from tests.real_data import RealData
+from tests.synthetic_projection import write_projection
 from tests.training.evaluation.ball_cases import ball, case
 from tests.training.evaluation.ball_engine import BallFinder
+from tests.training.evaluation.bright_engine import Brightness
 from training.evaluation.cases import LabelledVolume
 
 IDENTITY = {"model": "balls", "version": "1.0.0", "SHA-256 of the weights": "0" * 64, "ran on": "CPU"}
@@ -50,6 +53,22 @@ def test_a_case_that_is_not_here_is_said_to_be_missing(tmp_path: Path) -> None:
     )
     assert (line.outcome, line.as_expected) == ("missing", None)
     assert "balls" in line.said
+
+
+def test_engines_of_projection_images_have_files_of_their_own(tmp_path: Path) -> None:
+    lines = projection_lines(Brightness(Context()), RealData(tmp_path, tmp_path))
+    assert [line["outcome"] for line in lines] == ["missing"] * 3
+    folder = tmp_path / "odd_and_interop_tar" / "odd_dev"
+    for name in ("seg_sr/highdicom__dx_image.dcm", "seg_sr/highdicom__ct_image.dcm", "enhanced/dcm_qa_enh__6_1.dcm"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_projection(folder / name, modality="DX" if "dx" in name else "MG")
+    (tmp_path / "odd_and_interop.tar").touch()
+    lines = projection_lines(Brightness(Context()), RealData(tmp_path, tmp_path))
+    assert [(line["outcome"], line["as_expected"]) for line in lines] == [
+        ("findings", None),
+        ("refused", True),
+        ("refused", True),
+    ]
 
 
 def test_an_engine_that_fails_leaves_a_result(tmp_path: Path) -> None:
