@@ -1,4 +1,4 @@
-"""Where in the lungs a nodule could be: a network on the whole lungs, recall first."""
+"""Where in the lungs a nodule could be: a network on the whole lungs, and a filter for small round densities; recall first."""
 
 from dataclasses import dataclass, replace
 
@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32, Float64
 from scipy import ndimage
 from torch import nn
 
+from engine.catalog._nodule_blobs import find_blobs
 from engine.catalog._nodule_patches import AIR_HU, part_of
 from engine.models import Metadata
 from engine.resampling import canonical_grid, to_canonical
@@ -19,7 +20,7 @@ CANDIDATE_LEVEL = 0.3
 SMALLEST_MM = 3.0
 """Diameter of the ball of a candidate's volume."""
 LARGEST_MM = 80.0
-MOST_CANDIDATES = 60
+MOST_CANDIDATES = 40
 MARGIN_MM = 12.0
 CLOSING_MM = 12.0
 """Dents of the lung up to this deep belong to it: nodules and masses on the pleura."""
@@ -35,7 +36,7 @@ class Candidate:
     Attributes:
         centre_mm: LPS.
         diameter_mm: of the ball of its volume.
-        score: the network's highest probability there.
+        score: the network's highest probability there; 0 where only the filter found it.
     """
 
     centre_mm: Float64[np.ndarray, "3"]
@@ -63,12 +64,13 @@ def find_candidates(
     outside = float(metadata.intensity(torch.tensor(AIR_HU)))
     prediction = predict(network, metadata.intensity(hu), outside=outside, context=metadata.context_voxels, device=device)
     probability = prediction.logits.softmax(0)[1].numpy()
+    step = grid.spacing_mm[0]
+    found = _regions(probability, inside, grid.voxel_ml * 1000)
+    for index, diameter in find_blobs(hu.numpy(), inside, step):
+        if all(np.linalg.norm(index - other) * step > max(size, diameter) / 2 for other, size, _ in found):
+            found.append((index.astype(float), diameter, 0.0))
     origin = np.array(grid.origin_mm)
-    found = [
-        Candidate(origin + index[::-1] * np.array(grid.spacing_mm)[::-1], diameter, score)
-        for index, diameter, score in _regions(probability, inside, grid.voxel_ml * 1000)
-    ]
-    return found, prediction.device
+    return [Candidate(origin + index[::-1] * step, diameter, score) for index, diameter, score in found], prediction.device
 
 
 def _as_volume(volume: Volume, mask: Bool[np.ndarray, "slices rows columns"]) -> Volume:

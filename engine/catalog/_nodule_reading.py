@@ -23,6 +23,8 @@ COARSE_FROM_MM = 20.0
 """Candidates larger than this are drawn on the coarser step."""
 MASK_LEVEL = 0.5
 CLASSIFYING_SIZE = 48
+FEWEST_VOXELS = 20
+LUNG_HU, TYPICAL_LUNG_HU = -600, -860
 NOT_A_NODULE, BENIGN, MALIGNANT = 0, 1, 2
 EXPLAINED_LAYER = "layer3"
 
@@ -66,20 +68,27 @@ class Reading:
 
 
 def read_candidate(networks: Networks, volume: Volume, candidate: Candidate) -> Reading | None:
-    """Draw and classify a candidate; None where nothing stays of it on the finer patch."""
+    """Draw and classify a candidate; None where nothing stays of it on the finer patch.
+
+    The detector draws it; where it draws nothing, the density itself is followed down to the lung around.
+    """
     step = STEPS_MM[int(candidate.diameter_mm > COARSE_FROM_MM)]
     grid = patch_grid(candidate.centre_mm, step, SEGMENTING_SIZE)
     hu = patch_of(volume, grid)
     probability = nodule_probability(networks, hu)
     mask = central_part(probability > MASK_LEVEL, reach=max(3, round(candidate.diameter_mm / 2 / step)))
-    if not mask.any():
+    level = probability - MASK_LEVEL
+    if np.count_nonzero(mask) < FEWEST_VOXELS:
+        mask, level = grown(hu.numpy(), candidate.diameter_mm / step)
+    if np.count_nonzero(mask) < FEWEST_VOXELS:
         return None
     index = np.array(ndimage.center_of_mass(mask))
     centre = np.array(grid.origin_mm) + index[::-1] * step
     classified_grid = patch_grid(centre, networks.classifying.spacing_mm[0], CLASSIFYING_SIZE)
     image = classifier_input(networks, patch_of(volume, classified_grid))
     odds = classify(networks, image)
-    level = np.where(ndimage.binary_dilation(mask, iterations=1), probability - MASK_LEVEL, -MASK_LEVEL).astype(np.float32)
+    near = ndimage.binary_dilation(mask, iterations=1)
+    level = np.where(near, np.where(mask, np.maximum(level, 1e-3), np.minimum(level, -1e-3)), -1.0).astype(np.float32)
     return Reading(
         candidate=Candidate(centre, candidate.diameter_mm, candidate.score),
         grid=grid,
@@ -129,6 +138,25 @@ def explain(networks: Networks, reading: Reading) -> Patch:
 def source_mask(volume: Volume, reading: Reading) -> Bool[np.ndarray, "slices rows columns"]:
     """The nodule on the source grid; at least the voxel at its centre's place where slices are thick."""
     return mask_on_source(volume, reading.grid, reading.level)
+
+
+def grown(hu: Patch, size: float) -> tuple[Bool[np.ndarray, "slices rows columns"], Patch]:
+    """A small density at the middle of a patch, from its peak down to halfway to the lung around it; mask and level.
+
+    Args:
+        hu: the patch.
+        size: about its diameter, in voxels.
+    """
+    middle = np.array(hu.shape) // 2
+    distance = np.sqrt(sum((axis - m) ** 2 for axis, m in zip(np.ogrid[tuple(map(slice, hu.shape))], middle, strict=True)))
+    smooth = ndimage.gaussian_filter(hu, 0.7)
+    peak = float(smooth[distance < max(2.0, size / 4)].max())
+    around = smooth[(distance > size) & (distance < size + 6) & (smooth < LUNG_HU)]
+    lung = float(np.median(around)) if len(around) else TYPICAL_LUNG_HU
+    level = (smooth - (peak + lung) / 2).astype(np.float32)
+    part = central_part((level > 0) & (distance < size), reach=max(2, round(size / 4)))
+    opened = central_part(np.asarray(ndimage.binary_opening(part)), reach=max(2, round(size / 4)))
+    return (opened if np.count_nonzero(opened) >= FEWEST_VOXELS else part), level
 
 
 def central_part(mask: Bool[np.ndarray, "slices rows columns"], reach: int) -> Bool[np.ndarray, "slices rows columns"]:

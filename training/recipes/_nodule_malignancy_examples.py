@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional
 
+from engine.catalog._nodule_blobs import find_blobs
 from engine.catalog._nodule_reading import CLASSIFYING_SIZE
 from engine.catalog._nodule_risk import malignancy
 from engine.catalog._nodule_shape import features_of
@@ -26,9 +27,10 @@ SMALLEST_VOXELS = 20
 SPICULATED = 0.3
 MOST_OTHERS = 4
 """Of what is no nodule, per phantom."""
-OTHER_PLACES = 2
-"""Dense places that the detector passed over, per phantom."""
-DENSE_HU = -550
+MOST_BLOBS = 4
+"""Round densities that are no nodule, per phantom."""
+WALL_HU = -350
+"""Mean of the surroundings above which they are no lung."""
 _NO_NODULE = (1.0, 0.0, 0.0)
 _HALF = CLASSIFYING_SIZE // 2
 
@@ -125,7 +127,7 @@ def _candidates(
         region = parts == number
         found.append((_centre(region), _NO_NODULE, region, -1))
     nothing = np.zeros_like(phantom.labels, bool)
-    return found + [(place, _NO_NODULE, nothing, -1) for place in _dense_places(phantom)]
+    return found + [(place, target, nothing, truth) for place, target, truth in _blobs(phantom)]
 
 
 def _risk(truth: NoduleTruth) -> float:
@@ -135,15 +137,21 @@ def _risk(truth: NoduleTruth) -> float:
     return malignancy(truth.diameter_mm, truth.kind, float(truth.spiculation > SPICULATED))
 
 
-def _dense_places(phantom: NodulePhantom) -> list[tuple[int, ...]]:
-    """A few voxels of vessels, walls and scars within air, far from nodules."""
-    smooth = ndimage.uniform_filter(phantom.hu.astype(np.float32), 15)
-    dense = (phantom.hu > DENSE_HU) & (smooth < DENSE_HU) & (ndimage.maximum_filter(phantom.labels, 9) == 0)
-    places = np.argwhere(dense)
-    if not len(places):
-        return []
-    chosen = np.linspace(0, len(places) - 1, OTHER_PLACES + 2)[1:-1].astype(int)
-    return [tuple(int(index) for index in places[number]) for number in chosen]
+def _blobs(phantom: NodulePhantom) -> list[tuple[tuple[int, ...], tuple[float, float, float], int]]:
+    """Round densities as inference finds them: place, target and index of the nodule, -1 for none."""
+    hu = phantom.hu.astype(np.float32)
+    inside = ndimage.uniform_filter(hu, 15) < WALL_HU
+    near = ndimage.maximum_filter(phantom.labels, 3)
+    found, others = [], 0
+    for index, _ in find_blobs(hu, inside, STEP_MM):
+        place = (int(index[0]), int(index[1]), int(index[2]))
+        if near[place]:
+            risk = _risk(phantom.truths[near[place] - 1])
+            found.append((place, (0.0, 1 - risk, risk), int(near[place]) - 1))
+        elif others < MOST_BLOBS:
+            others += 1
+            found.append((place, _NO_NODULE, -1))
+    return found
 
 
 def _centre(mask: Bool[np.ndarray, "slices rows columns"]) -> tuple[int, ...]:
