@@ -1,7 +1,7 @@
 """Several processes, one per GPU or per group of cores, that train one network: `torchrun --nproc-per-node N -m ...`.
 
 Each process draws batches of its own, and the gradients are averaged after each step. Normalisation over the batch sees its
-own process's part only, and so does the Dice of a batch; on GPUs the former is shared (SyncBatchNorm).
+own process's part only, and so does the Dice of a batch.
 """
 
 import os
@@ -47,6 +47,13 @@ def current_group() -> Group:
     if not distributed.is_available() or not distributed.is_initialized():
         return Group()
     return Group(distributed.get_rank(), distributed.get_world_size())
+
+
+def training_device(wish: str) -> torch.device:
+    """The device of a wish: "auto" takes this process's GPU where there is one."""
+    if wish != "auto":
+        return torch.device(wish)
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def shared(network: nn.Module) -> nn.Module:

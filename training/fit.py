@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from training import checkpoint as checkpoints
-from training.distributed import current_group
+from training.distributed import current_group, training_device
 from training.learner import Batch, Learner, Validate
 from training.losses import Loss, make_loss
 from training.plan import Plan
@@ -36,7 +36,7 @@ def fit(
     the network's own initial weights.
 
     Args:
-        network: on the device to train on.
+        network: trained on the plan's device, and on the processor again when it is returned.
         sample: draws one batch from a generator.
         plan: every choice.
         checkpoint: file of the state.
@@ -48,7 +48,8 @@ def fit(
         TrainingError: the checkpoint was begun with other settings, or the loss is no number.
     """
     torch.set_num_threads(plan.threads)
-    learner = Learner(network, plan, loss or make_loss(plan.loss))
+    device = training_device(plan.device)
+    learner = Learner(network.to(device), plan, loss or make_loss(plan.loss))
     first = checkpoints.restore(checkpoint, learner, plan)
     watch = watch if current_group().leads else in_silence
     started, mean_loss = time.monotonic(), 0.0
@@ -63,7 +64,7 @@ def fit(
         if saves:
             checkpoints.save(checkpoint, learner, plan, step + 1)
         watch(Watched(step + 1, plan.steps, first, time.monotonic() - started, mean_loss, rate, score, saves))
-    return learner.finish()
+    return learner.finish().cpu()
 
 
 def _due(step: int, every: int, steps: int) -> bool:

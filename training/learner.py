@@ -77,7 +77,8 @@ class Learner:
         """Score the network, remember it if it is the best, and tell the rates."""
         looked_at = self._result().eval()
         with torch.inference_mode():
-            score = from_leader(validate(looked_at) if current_group().leads else 0.0)
+            seen = looked_at if self._device.type == "cpu" else _OnDevice(looked_at, self._device)
+            score = from_leader(validate(seen) if current_group().leads else 0.0)
         self.best.look(score, step, looked_at)
         if isinstance(self._rates, PlateauRates):
             self._rates.look(score)
@@ -134,3 +135,16 @@ class Learner:
 
     def _result(self) -> nn.Module:
         return self.network if self._average is None else self._average.module
+
+
+class _OnDevice(nn.Module):
+    """A network that takes images from the processor and gives its answers back there, wherever it is."""
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        super().__init__()
+        self._network, self._device = network, device
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        answer: Tensor = self._network(images.to(self._device))
+        return answer.to(images.device)

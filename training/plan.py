@@ -7,7 +7,7 @@ from training.losses import LossChoice
 from training.optimisers import OptimiserChoice
 from training.rates import RateChoice
 
-_OF_NO_WEIGHT = ("checkpoint_steps",)
+_OF_NO_WEIGHT = ("checkpoint_steps", "device")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Plan:
         encoder: beginnings of the names of those parameters that are the encoder, for the next two.
         frozen_steps: steps during which the encoder stays as it is (pretrained).
         encoder_rate_share: the encoder's learning rate afterwards, as a share of the others'.
+        device: "auto" takes a GPU where there is one; else as torch names it (cpu, cuda:1).
         threads: of the processor. The order of sums follows it, and so do the last digits of the weights.
         checkpoint_steps: after how many steps the state is saved, so that a kill costs little.
         validation_steps: after how many steps the validation looks; 0 for never.
@@ -42,6 +43,7 @@ class Plan:
     encoder: tuple[str, ...] = ()
     frozen_steps: int = 0
     encoder_rate_share: float = 1.0
+    device: str = "auto"
     threads: int = 1
     checkpoint_steps: int = 50
     validation_steps: int = 0

@@ -232,3 +232,18 @@ def test_a_validation_looks_at_a_network_that_does_not_learn_from_it(tmp_path: P
     plain = fit(_network(), _ball, PLAN, tmp_path / "b.pt")
     assert not any(modes)
     assert _same(looked, plain)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_a_gpu_is_taken_and_left_again(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def validate(network: nn.Module) -> float:
+        seen.append(next(network.parameters()).device.type)
+        return _accuracy(network)
+
+    network = fit(_network(), _ball, replace(EVERYTHING, precision="float16"), tmp_path / "run.pt", validate=validate)
+    assert set(seen) == {"cuda"}
+    assert {tensor.device.type for tensor in own_tensors(network).values()} == {"cpu"}
+    assert _same(network, fit(_network(), _cut_at(0), replace(EVERYTHING, precision="float16"), tmp_path / "run.pt"))
