@@ -5,25 +5,30 @@ from typing import Annotated, NoReturn
 
 import typer
 
+Package = Annotated[
+    Path | None, typer.Option(help="The model package to evaluate; the engine's own if not given.", exists=True)
+]
+Champion = Annotated[
+    Path | None, typer.Option(help="A model package in service: is --package better on these cases?", exists=True)
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="A label of the data by the engine's name: 3=liver or Tumor=lesion; may be repeated."),
+]
+Roles = Annotated[
+    list[str] | None, typer.Option(help="A channel of the images as companion series: role=number; may be repeated.")
+]
+
 
 def evaluate(
     engine: Annotated[str, typer.Argument(help="The engine, such as lung-segmentation.")],
     output: Annotated[Path, typer.Option(help="Folder for report.html and metrics.json.")],
     data: Annotated[Path | None, typer.Option(help="Labelled cases: a folder, or an npz file of patches.", exists=True)] = None,
     phantoms: Annotated[int, typer.Option(help="So many phantoms of held-out seeds instead.", min=0)] = 0,
-    package: Annotated[
-        Path | None, typer.Option(help="The model package to evaluate; the engine's own if not given.", exists=True)
-    ] = None,
-    champion: Annotated[
-        Path | None, typer.Option(help="A model package in service: is --package better on these cases?", exists=True)
-    ] = None,
-    labels: Annotated[
-        list[str] | None,
-        typer.Option("--label", help="A label of the data by the engine's name: 3=liver or Tumor=lesion; may be repeated."),
-    ] = None,
-    role: Annotated[
-        list[str] | None, typer.Option(help="A channel of the images as companion series: role=number; may be repeated.")
-    ] = None,
+    package: Package = None,
+    champion: Champion = None,
+    labels: Labels = None,
+    role: Roles = None,
     modality: Annotated[str, typer.Option(help="Of NIfTI images, whose files do not say it.")] = "CT",
     spacing_mm: Annotated[str, typer.Option(help="Of patches: slice, row, column.")] = "1,1,1",
     window: Annotated[
