@@ -123,15 +123,27 @@ class Segmenter:
             prediction = self._run(network_input, self._reduction(), progress)
             del network_input
         with clock.step("back"):
-            labels = torch.zeros(volume.voxels.shape, dtype=torch.uint8, device=prediction.logits.device)
-            box = foreground_box(prediction.logits)
-            for part, values in box_to_source(prediction.logits, grid, volume, box, sampling=self.metadata.sampling):
-                labels[part] = values[0] > 0 if len(values) == 1 else chained_argmax(values)
-                progress("labels", 0.7 + 0.3 * part[0].stop / len(labels))
-            found = labels.cpu().numpy()
+            try:
+                labels = self._draw(prediction.logits, grid, volume, progress)
+            except torch.cuda.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                labels = self._draw(prediction.logits.cpu(), grid, volume, progress)
             if volume.padded is not None:
-                found[volume.padded] = 0
-        return LabelMap(found, prediction.device, clock.timings_s)
+                labels[volume.padded] = 0
+        return LabelMap(labels, prediction.device, clock.timings_s)
+
+    def _draw(
+        self,
+        logits: Float32[Tensor, "classes slices rows columns"],
+        grid: CanonicalGrid,
+        volume: Volume,
+        progress: Progress,
+    ) -> UInt8[np.ndarray, "slices rows columns"]:
+        labels = torch.zeros(volume.voxels.shape, dtype=torch.uint8, device=logits.device)
+        for part, values in box_to_source(logits, grid, volume, foreground_box(logits), sampling=self.metadata.sampling):
+            labels[part] = values[0] > 0 if len(values) == 1 else chained_argmax(values)
+            progress("labels", 0.7 + 0.3 * part[0].stop / len(labels))
+        return labels.cpu().numpy()
 
     def _sample(
         self, volume: Volume, clock: _Clock, progress: Progress
@@ -140,7 +152,12 @@ class Segmenter:
         progress("resample", 0.0)
         with clock.step("resample"):
             grid = canonical_grid(volume, metadata.spacing_mm, anchor=_ANCHORS[metadata.orientation])
-            image = to_canonical(volume, grid, metadata.intensity.clip[0], sampling=metadata.sampling, device=self._device)
+            outside = metadata.intensity.clip[0]
+            try:
+                image = to_canonical(volume, grid, outside, sampling=metadata.sampling, device=self._device)
+            except torch.cuda.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                image = to_canonical(volume, grid, outside, sampling=metadata.sampling)
         return grid, image
 
     def _run(self, image: Float32[Tensor, "slices rows columns"], reduce: Reduce | None, progress: Progress) -> Prediction:
