@@ -112,7 +112,7 @@ def in_its_own_process(engine: str, chosen: argparse.Namespace) -> dict[str, Any
             found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
             return found
     last = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]
-    return asdict(EngineResult(engine, {"engine": engine}, failure=last))
+    return asdict(EngineResult(engine, {"engine": engine}, failure=last.replace(f"{ROOT}/", "")))
 
 
 def evaluate_engine(name: str, cases: Sequence[RealCase], data: RealData, pictures: Path) -> EngineResult:
