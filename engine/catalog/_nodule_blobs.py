@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int
 from scipy import ndimage
 
-SCALES_MM = (1.6, 2.4, 3.6)
+SCALES_MM = (1.6, 2.4, 3.6, 5.4, 8.0)
 """Deviation of the Gaussian; a ball answers most at its radius over the root of three."""
 LOW_HU, HIGH_HU = -900.0, 100.0
 STRENGTH_HU = 90.0

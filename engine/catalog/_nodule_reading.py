@@ -23,7 +23,13 @@ COARSE_FROM_MM = 20.0
 """Candidates larger than this are drawn on the coarser step."""
 MASK_LEVEL = 0.5
 CLASSIFYING_SIZE = 48
-FEWEST_VOXELS = 20
+FEWEST_VOXELS, THREADED_VOXELS = 20, 60
+FILL = 0.45
+"""Share of a ball that a nodule of 77 % of its radius fills."""
+EDGE_SHARE = 0.42
+"""Of the way from lung to peak, where a nodule's edge is drawn; readers draw it a little wider than halfway."""
+SHELL = 6.0
+LARGEST_RADIUS_MM = 20.0
 LUNG_HU, TYPICAL_LUNG_HU = -600, -860
 NOT_A_NODULE, BENIGN, MALIGNANT = 0, 1, 2
 EXPLAINED_LAYER = "layer3"
@@ -70,16 +76,16 @@ class Reading:
 def read_candidate(networks: Networks, volume: Volume, candidate: Candidate) -> Reading | None:
     """Draw and classify a candidate; None where nothing stays of it on the finer patch.
 
-    The detector draws it; where it draws nothing, the density itself is followed down to the lung around.
+    The density itself is followed down to the lung around; what has no end that way (on a wall) is drawn by the detector.
     """
     step = STEPS_MM[int(candidate.diameter_mm > COARSE_FROM_MM)]
     grid = patch_grid(candidate.centre_mm, step, SEGMENTING_SIZE)
     hu = patch_of(volume, grid)
-    probability = nodule_probability(networks, hu)
-    mask = central_part(probability > MASK_LEVEL, reach=max(3, round(candidate.diameter_mm / 2 / step)))
-    level = probability - MASK_LEVEL
+    mask, level = grown(hu.numpy(), candidate.diameter_mm / step, LARGEST_RADIUS_MM / step)
     if np.count_nonzero(mask) < FEWEST_VOXELS:
-        mask, level = grown(hu.numpy(), candidate.diameter_mm / step)
+        probability = nodule_probability(networks, hu)
+        mask = central_part(probability > MASK_LEVEL, reach=max(3, round(candidate.diameter_mm / 2 / step)))
+        level = probability - MASK_LEVEL
     if np.count_nonzero(mask) < FEWEST_VOXELS:
         return None
     index = np.array(ndimage.center_of_mass(mask))
@@ -140,23 +146,40 @@ def source_mask(volume: Volume, reading: Reading) -> Bool[np.ndarray, "slices ro
     return mask_on_source(volume, reading.grid, reading.level)
 
 
-def grown(hu: Patch, size: float) -> tuple[Bool[np.ndarray, "slices rows columns"], Patch]:
-    """A small density at the middle of a patch, from its peak down to halfway to the lung around it; mask and level.
+def grown(hu: Patch, size: float, largest: float) -> tuple[Bool[np.ndarray, "slices rows columns"], Patch]:
+    """The density at the middle of a patch, from its peak down towards the lung around it; mask and level.
+
+    A ball around the middle grows until the density fills less than FILL of it: there the nodule has ended. The mask is empty
+    where it never does, as in walls and large vessels.
 
     Args:
         hu: the patch.
         size: about its diameter, in voxels.
+        largest: radius of the last ball, in voxels.
     """
     middle = np.array(hu.shape) // 2
     distance = np.sqrt(sum((axis - m) ** 2 for axis, m in zip(np.ogrid[tuple(map(slice, hu.shape))], middle, strict=True)))
     smooth = ndimage.gaussian_filter(hu, 0.7)
-    peak = float(smooth[distance < max(2.0, size / 4)].max())
-    around = smooth[(distance > size) & (distance < size + 6) & (smooth < LUNG_HU)]
-    lung = float(np.median(around)) if len(around) else TYPICAL_LUNG_HU
-    level = (smooth - (peak + lung) / 2).astype(np.float32)
-    part = central_part((level > 0) & (distance < size), reach=max(2, round(size / 4)))
-    opened = central_part(np.asarray(ndimage.binary_opening(part)), reach=max(2, round(size / 4)))
-    return (opened if np.count_nonzero(opened) >= FEWEST_VOXELS else part), level
+    peak = float(np.percentile(smooth[distance < max(2.0, size / 4)], 90))
+    radius, reach = max(3.0, size / 2), max(2, round(size / 4))
+    while radius <= largest:
+        around = smooth[(distance > radius) & (distance < radius + SHELL) & (smooth < LUNG_HU)]
+        lung = float(np.median(around)) if len(around) else TYPICAL_LUNG_HU
+        level = (smooth - (lung + EDGE_SHARE * (peak - lung))).astype(np.float32)
+        ball = distance < radius
+        part = _without_threads(central_part((level > 0) & ball, reach), reach)
+        if np.count_nonzero(part) < FILL * np.count_nonzero(ball):
+            return part, level
+        radius *= 1.15
+    return np.zeros(hu.shape, bool), smooth
+
+
+def _without_threads(part: Bool[np.ndarray, "slices rows columns"], reach: int) -> Bool[np.ndarray, "slices rows columns"]:
+    """Without the thin vessels that enter a nodule; a tiny one stays as it is."""
+    if np.count_nonzero(part) < THREADED_VOXELS:
+        return part
+    opened = central_part(np.asarray(ndimage.binary_opening(part)), reach)
+    return opened if np.count_nonzero(opened) >= FEWEST_VOXELS else part
 
 
 def central_part(mask: Bool[np.ndarray, "slices rows columns"], reach: int) -> Bool[np.ndarray, "slices rows columns"]:
