@@ -41,6 +41,27 @@ class Run:
         """Cases made or converted once."""
         return self.folder / "cases"
 
+    def data_source(self, synthetic: str) -> str:
+        """What the model learnt from, where the recipe alone would have said `synthetic`."""
+        if not self.data and not self.start_from:
+            return synthetic
+        beside = synthetic.replace("; no patient's image", "")
+        real = "labelled cases that its user gave" if self.data else ""
+        begun = "the data of the package it began with" if self.start_from else ""
+        return "; ".join(filter(None, (real, begun, beside)))
+
+    def told(self, card: str) -> str:
+        """The model card, with a word in front where the model is not the recipe's own."""
+        if not self.data and not self.start_from:
+            return card
+        title, _, rest = card.partition("\n")
+        learnt = self.data_source("synthetic cases")
+        word = (
+            f"> Not the shipped model. Learnt from: {learnt}. What is said below of data and figures holds for the\n"
+            "> synthetic part alone: evaluate it before use, and mind the licence of the data.\n"
+        )
+        return f"{title}\n\n{word}{rest}"
+
 
 def record(run: Run, recipe: str, settings: Any) -> None:
     """Write down what the run is, or compare with what it was begun as.

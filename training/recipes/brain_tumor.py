@@ -92,7 +92,7 @@ def export(network: nn.Module, settings: Settings, run: Run) -> ModelPackage:
         name="dicom-node brain tumour",
         version=settings.version,
         task="Segmentation of brain tumour on FLAIR, with or without T1 with contrast agent",
-        data_source=DATA_SOURCE,
+        data_source=run.data_source(DATA_SOURCE),
         modality="MR",
         network=settings.network,
         spacing_mm=TRAINING_SPACING_MM,
@@ -106,7 +106,7 @@ def export(network: nn.Module, settings: Settings, run: Run) -> ModelPackage:
     seeds = range(FIRST_VALIDATION, FIRST_VALIDATION + settings.validation_phantoms)
     scores = measure(BrainTumor(Context(device="cpu", options={"package": str(folder)})), seeds)
     filled = card.format(version=settings.version, phantoms=settings.phantoms, cases=len(seeds), scores=scores)
-    return write_package(folder, network, bundle_metadata(facts), filled)
+    return write_package(folder, network, bundle_metadata(facts), run.told(filled))
 
 
 def measure(engine: BrainTumor, seeds: range) -> Scores:

@@ -117,7 +117,7 @@ def export(network: nn.Module, settings: Settings, run: Run) -> ModelPackage:
         name="dicom-node example",
         version=settings.version,
         task="Segmentation of a ball in a synthetic volume",
-        data_source="Synthetic; no patient's image",
+        data_source=run.data_source("Synthetic; no patient's image"),
         modality="CT",
         network=settings.network,
         spacing_mm=SPACING_MM,

@@ -91,7 +91,7 @@ def export(network: nn.Module, settings: Settings, run: Run) -> ModelPackage:
         name="dicom-node lung segmentation",
         version=settings.version,
         task="Segmentation of the right and the left lung on CT",
-        data_source="Synthetic thorax phantoms of training/phantoms/thorax.py; no patient's image",
+        data_source=run.data_source("Synthetic thorax phantoms of training/phantoms/thorax.py; no patient's image"),
         modality="CT",
         network=settings.network,
         spacing_mm=TRAINING_SPACING_MM,
@@ -105,4 +105,4 @@ def export(network: nn.Module, settings: Settings, run: Run) -> ModelPackage:
     numbers = range(FIRST_VALIDATION, FIRST_VALIDATION + settings.validation_phantoms)
     score = score_engine(engine, numbers)
     filled = card.format(version=settings.version, phantoms=settings.phantoms, cases=settings.validation_phantoms, score=score)
-    return write_package(folder, network, bundle_metadata(facts), filled)
+    return write_package(folder, network, bundle_metadata(facts), run.told(filled))
