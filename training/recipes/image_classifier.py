@@ -94,6 +94,8 @@ def export(network: nn.Module, settings: Settings, run: Run) -> ImagePackage:
     card = CARD.read_text(encoding="utf-8").format(
         version=settings.version,
         patients=settings.patients,
+        rows=settings.image_size[0],
+        columns=settings.image_size[1],
         cases=len(truth),
         held_out=settings.validation_patients,
         area=roc_auc_score(truth, probability),
