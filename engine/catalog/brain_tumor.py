@@ -73,7 +73,7 @@ class BrainTumor:
         modalities=("MR",),
         finding_category=_CATEGORY,
         finding_type=_NEOPLASM,
-        procedure_reported=Code("24590-2", "LN", "MR Brain"),
+        procedure_reported=Code("25056-3", "LN", "MRI unspecified body region"),
         roles=(CONTRAST_T1,),
     )
 

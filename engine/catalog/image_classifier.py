@@ -39,7 +39,7 @@ class ImageClassifier:
         modalities=("CR", "DX", "MG", "IO"),
         finding_category=_CATEGORY,
         finding_type=_IMAGING_FINDING,
-        procedure_reported=Code("43468-8", "LN", "XR unspecified body region"),
+        procedure_reported=Code("363679005", "SCT", "Imaging procedure"),
     )
 
     def __init__(self, context: Context) -> None:

@@ -77,7 +77,7 @@ class NoduleMalignancy:
         modalities=("CT",),
         finding_category=CATEGORY,
         finding_type=NODULE,
-        procedure_reported=Code("24627-2", "LN", "CT Chest"),
+        procedure_reported=Code("25045-6", "LN", "CT unspecified body region"),
     )
 
     def __init__(self, context: Context) -> None:
