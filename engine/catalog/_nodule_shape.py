@@ -10,7 +10,7 @@ from scipy.spatial import ConvexHull, QhullError
 from engine.volume import Volume
 
 CALCIUM_HU = 220
-CALCIFIED_SHARE = 0.12
+CALCIFIED_SHARE = 0.25
 FAT_HU = (-140, -60)
 FAT_SHARE = 0.5
 SOLID_HU = -350
@@ -18,7 +18,7 @@ SOLID_HU = -350
 SOLID_SHARE, GROUND_GLASS_SHARE = 0.7, 0.15
 SMALL_MM, SMALL_SOLID_SHARE = 10.0, 0.35
 """In nodules up to this size thick slices blur the rim so far in that less must be dense to call them solid."""
-FAT_DEPTH_MM = 2.0
+FAT_DEPTH_MM = 3.5
 """Nearer to the surface partial volume with lung looks like fat."""
 
 Mask = Bool[np.ndarray, "slices rows columns"]
