@@ -29,10 +29,10 @@ THICKEST_MM = 4.0
 GOOD_STEP_MM = 3.0
 COARSEST_PIXEL_MM = 1.5
 LEAST_COVERAGE_MM = 100.0
-NODULE_LEVEL = 0.5
+NODULE_LEVEL = 0.35
 """Probability of being a nodule from which a candidate is reported."""
 SMALLEST_REPORTED_MM = 4.0
-MOST_REPORTED = 8
+MOST_REPORTED = 6
 SAME_NODULE_SHARE = 0.3
 """Overlap, as a share of the smaller one, from which two masks are one nodule."""
 _CALIBRATION = (

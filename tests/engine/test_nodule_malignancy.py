@@ -32,7 +32,7 @@ def engine() -> NoduleMalignancy:
 @pytest.fixture(scope="module")
 def chest() -> tuple[Volume, dict[int, np.ndarray]]:
     """A chest with one nodule deep in each lung, and the masks of both."""
-    phantom = thorax(7, SPACING_MM, (96, 214, 272), healthy=True)
+    phantom = thorax(7, SPACING_MM, (128, 214, 272), healthy=True)
     hu, masks = torch.from_numpy(phantom.hu).float(), {}
     for number, (side, truth) in enumerate(TRUTHS.items()):
         lung = phantom.labels == side
