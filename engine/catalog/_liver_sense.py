@@ -18,8 +18,8 @@ LIVER_ML = (400.0, 4000.0)
 LEAST_CUT_ML = 150.0
 """Of a liver of which the scan shows a part."""
 LEVEL_HU = (-40.0, 230.0)
-LARGEST_BONE_SHARE = 0.35
-FARTHEST_LEFT_MM = 5.0
+LARGEST_BONE_SHARE = 0.2
+FARTHEST_LEFT_MM = -8.0
 BORDER_SHARE = 0.05
 """Share of the liver's largest slice area that, on the first or last slice, says that the scan cuts it."""
 
@@ -69,7 +69,7 @@ def why_no_liver(volume: Volume, liver: Mask, level_hu: float, place: Surroundin
     if place.bone_share > LARGEST_BONE_SHARE:
         return "What was found is enclosed by bone, as a brain is: this is no abdomen."
     if place.left_mm > FARTHEST_LEFT_MM:
-        return "What was found lies left of the middle: mirrored organs, a turned image, or not the liver."
+        return "What was found lies left of the middle or on it: mirrored organs, a turned image, or not the liver."
     return ""
 
 

@@ -28,6 +28,15 @@ CLOSING_VOXELS = 3
 BODY_HU = -300.0
 BONE_HU = 200.0
 SHELL_MM = 12.0
+EVIDENCE_BLUR_VOXELS = 1.5
+LEAST_SPREAD_HU = 8.0
+MOST_FOR, MOST_AGAINST = 2.0, 3.0
+BRIDGE_VOXELS = 2
+SPREAD_LEVEL = -0.5
+"""Of the sum of margin and evidence, for what may still be liver if a wide front joins it to the rest."""
+FRONT_VOXELS = 4
+LOOSE_SHARE = 0.15
+"""Of the largest part, for parts that only a thin bridge joins to it."""
 
 Field = Float32[Tensor, "slices rows columns"]
 Values = Float32[np.ndarray, "slices rows columns"]
@@ -88,7 +97,7 @@ def fine_grid(coarse: CanonicalGrid, box: tuple[slice, slice, slice], factor: in
 
 
 def refine(margin: Field, parts: Mask, box: tuple[slice, slice, slice], grid: CanonicalGrid, hu: Field) -> Liver:
-    """The liver on the fine grid: the network's, without fat, air and bone at its surface, closed and smooth."""
+    """The liver on the fine grid: the network's, without fat, air, bone and strange neighbours, closed and smooth."""
     near = torch.from_numpy(ndimage.binary_dilation(parts[box], iterations=2))
     kept = torch.where(near, margin[box], torch.minimum(margin[box], torch.tensor(-1.0))).clamp(-6, 6)
     fine = functional.interpolate(kept[None, None], size=grid.shape, mode="trilinear", align_corners=True)[0, 0].numpy()
@@ -96,11 +105,24 @@ def refine(margin: Field, parts: Mask, box: tuple[slice, slice, slice], grid: Ca
     level = _level(values, fine)
     smooth = ndimage.gaussian_filter(values, 0.8)
     foreign = (smooth < min((level + FAT_HU) / 2, FATTEST_HU)) | (smooth > max(DENSE_HU, level + DENSER_THAN_LIVER_HU))
-    mask = ndimage.binary_opening((fine > 0) & ~foreign, iterations=1)
+    likely = fine + _evidence(values, ~foreign, fine, level)
+    mask = _spread(_cut_loose((likely > 0) & ~foreign), (likely > SPREAD_LEVEL) & ~foreign)
     closed = ndimage.binary_closing(np.pad(mask, CLOSING_VOXELS), iterations=CLOSING_VOXELS)
     inner = closed[tuple(slice(CLOSING_VOXELS, -CLOSING_VOXELS) for _ in range(3))]
-    whole = _large_parts(ndimage.binary_fill_holes(mask | (inner & ~foreign)))
-    return Liver(grid, values, whole, level)
+    return Liver(grid, values, ndimage.binary_fill_holes(mask | (inner & ~foreign)), level)
+
+
+def _spread(mask: Mask, doubtful: Mask) -> Mask:
+    """The mask with those doubtful regions that a wide front joins to it."""
+    wide = ndimage.binary_opening(mask | doubtful, iterations=FRONT_VOXELS)
+    return _cut_loose(mask | (doubtful & wide))
+
+
+def _cut_loose(mask: Mask) -> Mask:
+    """The main part, and what hangs on it by more than a thin bridge."""
+    cores = ndimage.binary_erosion(mask, iterations=BRIDGE_VOXELS, border_value=1)
+    grown: Mask = ndimage.binary_dilation(_large_parts(cores, LOOSE_SHARE), iterations=BRIDGE_VOXELS + 1) & mask
+    return grown
 
 
 def surroundings(coarse_hu: Field, parts: Mask, spacing_mm: tuple[float, float, float]) -> Surroundings:
@@ -121,11 +143,25 @@ def _level(hu: Values, margin: Values) -> float:
     return float(edges[int(counts.argmax())] + MODE_BIN_HU / 2)
 
 
-def _large_parts(mask: Mask) -> Mask:
+def _evidence(hu: Values, tissue: Mask, margin: Values, level_hu: float) -> Values:
+    """What the attenuation adds to the network's margin: a little for what looks like this liver, much against the rest.
+
+    It is averaged over the tissue around each voxel. Where the network is sure, as in the middle of a lesion, the attenuation
+    does not outweigh it.
+    """
+    weight = ndimage.gaussian_filter(tissue.astype(np.float32), EVIDENCE_BLUR_VOXELS)
+    smooth = ndimage.gaussian_filter(np.where(tissue, hu, 0), EVIDENCE_BLUR_VOXELS) / np.maximum(weight, 1e-3)
+    sure = smooth[(margin > 2) & tissue]
+    spread = 1.48 * float(np.median(np.abs(sure - level_hu))) if sure.size else LEAST_SPREAD_HU
+    deviation = (smooth - level_hu) / max(spread, LEAST_SPREAD_HU)
+    return np.clip(MOST_FOR * (1 - deviation**2 / 4), -MOST_AGAINST, MOST_FOR).astype(np.float32)
+
+
+def _large_parts(mask: Mask, share: float = PART_SHARE) -> Mask:
     labels, number = ndimage.label(mask)
     if number == 0:
         return mask
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    kept: Mask = (sizes >= PART_SHARE * sizes.max())[labels] & mask
+    kept: Mask = (sizes >= share * sizes.max())[labels] & mask
     return kept

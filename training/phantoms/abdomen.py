@@ -16,7 +16,7 @@ from training.phantoms.fields import Draw, Grid, blur
 LIVER = 1
 LESION = 2
 LIVER_SPACING_MM, LIVER_SHAPE = (5.0, 5.0, 5.0), (64, 64, 80)
-LESION_SPACING_MM, LESION_SHAPE = (2.0, 2.0, 2.0), (80, 96, 104)
+LESION_SPACING_MM, LESION_SHAPE = (2.5, 2.5, 2.5), (64, 80, 88)
 LIVER_X_MM = -45.0
 """Where the grid's centre lies in a picture of the liver alone."""
 

@@ -1,0 +1,77 @@
+"""The recipe of the liver engine, with networks and phantoms that are far too small to be of use."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.catalog.liver_tumor import LESION_FOLDER
+from engine.models import load_package
+from training.cases import CaseStore
+from training.recipes._liver_tumor_samples import TrunkPatches, lesion_case, liver_case
+from training.recipes._liver_tumor_score import _hits, _untouched
+from training.recipes.liver_tumor import Settings, _write, train
+from training.run import Run
+from training.sampling import PatchChoice
+from training.settings import load_settings, settings_file
+
+SPACING_MM, SHAPE = (10.0, 10.0, 10.0), (32, 32, 40)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The shipped ones, made tiny."""
+    shipped = load_settings(Settings, settings_file("liver-tumor"))
+    parts = {}
+    for name in ("liver", "lesion"):
+        part = getattr(shipped, name)
+        filters = [4] * len(part.network["filters"])
+        parts[name] = replace(
+            part,
+            phantoms=2,
+            spacing_mm=SPACING_MM,
+            shape=SHAPE,
+            network={**part.network, "filters": filters},
+            plan=replace(part.plan, steps=2, precision="float32"),
+            patches=PatchChoice(size=(16, 16, 16), batch=2),
+        )
+    return replace(shipped, **parts)
+
+
+def test_the_recipe_trains_both_networks_and_goes_on_where_it_was(settings: Settings, tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    first = train(settings, run)
+    again = train(settings, run)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    package = _write(tmp_path / "liver_tumor", first, settings, "# Card\n")
+    assert package.metadata.labels == ("background", "liver")
+    assert load_package(package.path / LESION_FOLDER).metadata.labels == ("background", "liver lesion")
+
+
+def test_lesions_are_learnt_relative_to_the_livers_own_attenuation() -> None:
+    values, labels = lesion_case(41, (5.0, 5.0, 5.0), (40, 44, 48))
+    whole, _ = liver_case(41, (5.0, 5.0, 5.0), (40, 44, 48))
+    assert set(np.unique(labels)) <= {0, 1}
+    assert values.shape == whole.shape
+    assert abs(float(np.percentile(values, 70))) < 150
+
+
+def test_some_patches_show_a_slab_with_air_around_it(tmp_path: Path) -> None:
+    store = CaseStore(tmp_path, partial(liver_case, spacing_mm=SPACING_MM, shape=SHAPE))
+    sampler = TrunkPatches(store.load, range(1), (16, 16, 16), torch.nn.Identity(), batch=6, missing_coverage=1.0)
+    images, labels = sampler(torch.Generator().manual_seed(3))
+    assert images.shape == (6, 1, 16, 16, 16)
+    empty = (images == -1024).flatten(3).all(3)[:, 0]
+    assert empty.any()
+    assert not labels[empty].any()
+
+
+def test_a_lesion_counts_as_found_when_a_tenth_is_marked() -> None:
+    truth, marked = np.zeros((2, 20, 20, 20), bool)
+    truth[2:8, 2:8, 2:8] = truth[12:18, 12:18, 12:18] = True
+    marked[2:4, 2:8, 2:8] = marked[0:2, 15:18, 0:3] = True
+    assert _hits(truth, marked, (2.0, 2.0, 2.0)) == [True, False]
+    assert _untouched(marked, truth) == 1
