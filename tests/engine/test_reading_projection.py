@@ -1,6 +1,7 @@
 """Projection images as a display shows them, or a refusal with the reason."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -27,7 +28,7 @@ def test_large_is_bright_whatever_the_photometric_interpretation(modality: str, 
 def test_view_side_and_scale_are_told(tmp_path: Path) -> None:
     view = Dataset()
     view.CodeValue, view.CodingSchemeDesignator, view.CodeMeaning = "399368009", "SCT", "medio-lateral oblique"
-    changes = {"ViewPosition": None, "ViewCodeSequence": [view], "ImageLaterality": "L", "PixelSpacing": None}
+    changes: dict[str, Any] = {"ViewPosition": None, "ViewCodeSequence": [view], "ImageLaterality": "L", "PixelSpacing": None}
     write_projection(tmp_path / "1.dcm", modality="MG", **changes)
     (image,) = read_images([tmp_path / "1.dcm"])
     assert (image.view_position, image.laterality, image.pixel_spacing_mm) == ("MLO", "L", (2.0, 2.0))
@@ -109,4 +110,4 @@ def test_the_spot_lies_where_it_was_drawn(tmp_path: Path) -> None:
     pixels = read_images([tmp_path / "1.dcm"])[0].pixels
     write_projection(tmp_path / "2.dcm", spot=False)
     difference = pixels - read_images([tmp_path / "2.dcm"])[0].pixels
-    assert np.unravel_index(int(difference.argmax()), difference.shape) == SPOT
+    assert tuple(int(place) for place in np.unravel_index(int(difference.argmax()), difference.shape)) == SPOT

@@ -142,7 +142,8 @@ def _blobs(phantom: NodulePhantom) -> list[tuple[tuple[int, ...], tuple[float, f
     hu = phantom.hu.astype(np.float32)
     inside = ndimage.uniform_filter(hu, 15) < WALL_HU
     near = ndimage.maximum_filter(phantom.labels, 3)
-    found, others = [], 0
+    found: list[tuple[tuple[int, ...], tuple[float, float, float], int]] = []
+    others = 0
     for index, _ in find_blobs(hu, inside, STEP_MM):
         place = (int(index[0]), int(index[1]), int(index[2]))
         if near[place]:

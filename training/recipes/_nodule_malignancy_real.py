@@ -51,7 +51,7 @@ class RealNodules:
     def size_model(self) -> SizeModel:
         """The relation of size to rating among these nodules; the published one where they are few or of one class."""
         truths = [self.load(number).truths[0] for number in self.numbers]
-        rated = [(truth.diameter_mm, truth.malignant > 0.5) for truth in truths if truth.malignant not in (None, 0.5)]  # type: ignore[operator]
+        rated = [(t.diameter_mm, t.malignant > 0.5) for t in truths if t.malignant is not None and t.malignant != 0.5]
         if len(rated) < FEWEST_RATED or len({label for _, label in rated}) < 2:
             return PUBLISHED
         sizes, labels = np.log([size for size, _ in rated])[:, None], [label for _, label in rated]
@@ -79,7 +79,7 @@ def real_nodules(run: Run) -> RealNodules | None:
 
 def _keep(data: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    patients = []
+    patients: list[str] = []
     for case in _cases(data):
         for phantom in _patches(case):
             truths = json.dumps([asdict(truth) for truth in phantom.truths])
