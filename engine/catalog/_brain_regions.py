@@ -45,15 +45,22 @@ class Regions:
         return sum(self.foci_ml)
 
 
-def find_regions(logits: Float32[Tensor, "4 slices rows columns"], voxel_ml: float) -> Regions:
+def find_regions(
+    logits: Float32[Tensor, "4 slices rows columns"],
+    voxel_ml: float,
+    with_contrast_t1: Float32[Tensor, "4 slices rows columns"] | None = None,
+) -> Regions:
     """Foci of tumour within the brain.
 
     Args:
-        logits: outside, brain, tumour, enhancing tumour.
+        logits: outside, brain, tumour, enhancing tumour, from FLAIR alone: it shows how far a tumour reaches.
         voxel_ml: volume of one voxel.
+        with_contrast_t1: the same from both, which decides what of the tumour enhances; None for nothing.
     """
     tumour = _margin(logits, (2, 3), (0, 1))
-    enhancing = _margin(logits, (3,), (0, 1, 2))
+    enhancing = torch.full_like(tumour, -_CLOSED)
+    if with_contrast_t1 is not None:
+        enhancing = _margin(with_contrast_t1, (3,), (0, 1, 2))
     found = (tumour > 0).numpy()
     brain = _largest((_margin(logits, (1, 2, 3), (0,)) > 0).numpy())
     counted, number = ndimage.label(found, _NEIGHBOURS)

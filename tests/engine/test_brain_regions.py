@@ -28,11 +28,12 @@ BRAIN = (1, _cube(2, 28))
 
 
 def test_a_tumour_in_the_brain_is_found_with_its_volume() -> None:
-    regions = find_regions(_logits(BRAIN, (2, _cube(8, 14)), (3, _cube(10, 12))), VOXEL_ML)
+    flair, both = _logits(BRAIN, (2, _cube(8, 14))), _logits(BRAIN, (3, _cube(10, 12)), (3, _cube(20, 24)))
+    regions = find_regions(flair, VOXEL_ML, both)
     assert regions.foci_ml == pytest.approx((6**3 * VOXEL_ML,))
     assert regions.brain_ml == pytest.approx(26**3 * VOXEL_ML)
     assert int((regions.fields[0] > 0).sum()) == 6**3
-    assert int((regions.fields[1] > 0).sum()) == 2**3
+    assert int((regions.fields[1] > 0).sum()) == 2**3, "only within what FLAIR shows"
 
 
 def test_specks_are_no_tumour() -> None:
