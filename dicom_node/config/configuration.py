@@ -16,11 +16,11 @@ from dicom_node.config.sections import (
 )
 from dicom_node.model import Destination
 
-DEFAULT_ENGINES = ("lung-segmentation", "nodule-malignancy", "liver-tumor", "brain-tumor")
+DEFAULT_ENGINES = ("lung-segmentation",)
 
 
 class NodeConfiguration(Section):
-    """Everything the node is told. An empty file is a valid one: it receives, runs the default engines and delivers nowhere."""
+    """Everything the node is told. An empty file is a valid one: it receives, runs the default engine and delivers nowhere."""
 
     node: NodeSettings = Field(default_factory=NodeSettings, description="who the node is")
     receive: ReceiveSettings = Field(default_factory=ReceiveSettings, description="how instances are taken")
@@ -29,7 +29,7 @@ class NodeConfiguration(Section):
     engines: tuple[EngineSettings, ...] = Field(
         default=tuple(EngineSettings(name=name) for name in DEFAULT_ENGINES),
         validation_alias="engine",
-        description="the engines; none in the file stands for the four that have default rules",
+        description="the engines; none in the file stands for lung-segmentation alone",
     )
     rules: tuple[RuleSettings, ...] = Field(
         default=(),

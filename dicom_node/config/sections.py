@@ -154,7 +154,7 @@ class InferenceSettings(Section):
 
 
 class EngineSettings(Section):
-    """An engine that the node offers to series. No block at all stands for the four that have default rules."""
+    """An engine that the node offers to series. No block at all stands for lung-segmentation alone."""
 
     name: Name = Field(description="name of the engine: a file of engine/catalog, or what `module` holds")
     enabled: bool = Field(default=True, description="false: its rules are kept, it is not run")
