@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
-from monai.data.meta_obj import set_track_meta
+from monai.data.meta_obj import get_track_meta, set_track_meta
 from monai.transforms import compose as monai_compose
 from monai.transforms.intensity import dictionary as intensity
 from monai.transforms.spatial import dictionary as spatial
@@ -76,7 +76,6 @@ def make_augmentation(choice: AugmentationChoice, axes: int = 3) -> Augment:
     """
     moves = monai_compose.Compose(_moves(choice, axes))
     looks = monai_compose.Compose(_looks(choice, axes))
-    set_track_meta(False)  # positions are not followed through a patch
 
     def augment(
         image: Float32[Tensor, "channels *grid"], labels: Int64[Tensor, "*grid"], generator: torch.Generator
@@ -95,7 +94,12 @@ def _apply(
     if not transform.transforms:
         return image, labels
     transform.set_random_state(int(torch.randint(2**31, (), generator=generator)))
-    changed: Any = transform({_IMAGE: image, _LABELS: labels[None].float()})
+    followed = get_track_meta()
+    set_track_meta(False)  # positions are not followed through a patch
+    try:
+        changed: Any = transform({_IMAGE: image, _LABELS: labels[None].float()})
+    finally:
+        set_track_meta(followed)
     return changed[_IMAGE].as_subclass(Tensor).float(), changed[_LABELS][0].as_subclass(Tensor).round().long()
 
 

@@ -48,13 +48,23 @@ def test_labels_are_diameters() -> None:
     assert max(values) >= 3
 
 
-def test_a_missed_small_nodule_costs_as_a_large_one() -> None:
+def test_a_missed_nodule_costs_more_than_all_the_rest() -> None:
     truth = torch.zeros(1, 24, 24, 24, dtype=torch.long)
     truth[0, 4:8, 4:8, 4:8] = 4
     right = torch.stack([torch.where(truth > 0, -9.0, 9.0), torch.where(truth > 0, 9.0, -9.0)], dim=1)
     wrong = torch.stack([torch.full_like(right[:, 0], 9.0), torch.full_like(right[:, 0], -9.0)], dim=1)
     assert float(nodule_loss(right, truth)) < 0.01
-    assert float(nodule_loss(wrong, truth)) > 5
+    assert float(nodule_loss(wrong, truth)) > 1.5
+
+
+def test_a_voxel_of_a_small_nodule_weighs_more_than_one_of_a_large_one() -> None:
+    costs = []
+    for diameter_mm in (4, 20):
+        truth = torch.zeros(1, 24, 24, 24, dtype=torch.long)
+        truth[0, 4:8, 4:8, 4:8] = diameter_mm
+        missed = torch.stack([torch.full(truth.shape, 9.0), torch.full(truth.shape, -9.0)], dim=1)
+        costs.append(float(nodule_loss(missed, truth)))
+    assert costs[0] > 1.2 * costs[1]
 
 
 def test_the_classifier_is_best_off_with_the_risk_itself() -> None:
