@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float32
 from scipy import ndimage
 from torch import Tensor
 
+from engine.catalog._brain_border import extended
+
 MINIMUM_FOCUS_ML = 0.3
 """Smaller foci are more often noise, vessels or harmless spots than tumour."""
 CERTAIN = 0.8
@@ -32,11 +34,13 @@ class Regions:
         fields: logits of tumour and of its enhancing part, far below 0 away from the foci that count.
         foci_ml: volumes of the foci, largest first.
         brain: tumour included.
-        brain_ml: its volume.
+        seen: what the network itself says is tumour, without what brightness adds at its border.
+        brain_ml: volume of the brain.
     """
 
     fields: Float32[Tensor, "2 slices rows columns"]
     brain: Bool[np.ndarray, "slices rows columns"]
+    seen: Bool[np.ndarray, "slices rows columns"]
     foci_ml: tuple[float, ...]
     brain_ml: float
 
@@ -47,6 +51,7 @@ class Regions:
 
 def find_regions(
     logits: Float32[Tensor, "4 slices rows columns"],
+    shares: Float32[Tensor, "slices rows columns"],
     voxel_ml: float,
     with_contrast_t1: Float32[Tensor, "4 slices rows columns"] | None = None,
 ) -> Regions:
@@ -54,30 +59,45 @@ def find_regions(
 
     Args:
         logits: outside, brain, tumour, enhancing tumour, from FLAIR alone: it shows how far a tumour reaches.
+        shares: FLAIR in shares of the brain's value.
         voxel_ml: volume of one voxel.
         with_contrast_t1: the same from both, which decides what of the tumour enhances; None for nothing.
     """
     tumour = _margin(logits, (2, 3), (0, 1))
-    enhancing = torch.full_like(tumour, -_CLOSED)
-    if with_contrast_t1 is not None:
-        enhancing = _margin(with_contrast_t1, (3,), (0, 1, 2))
-    found = (tumour > 0).numpy()
     brain = _largest((_margin(logits, (1, 2, 3), (0,)) > 0).numpy())
-    counted, number = ndimage.label(found, _NEIGHBOURS)
-    kept, foci_ml = np.zeros_like(found), []
-    for focus in range(1, number + 1):
-        mask = counted == focus
-        volume_ml = float(np.count_nonzero(mask)) * voxel_ml
-        certain = float(torch.sigmoid(tumour[torch.from_numpy(mask)].max())) >= CERTAIN
-        if volume_ml >= MINIMUM_FOCUS_ML and certain and (mask & brain).any():
-            kept |= mask
-            foci_ml.append(volume_ml)
-    enclosed = ndimage.binary_fill_holes(kept) & ~kept
-    near = torch.from_numpy(ndimage.binary_dilation(kept | enclosed, _NEIGHBOURS))
-    tumour = torch.where(torch.from_numpy(enclosed), _CLOSED, tumour)
-    fields = torch.stack([torch.where(near, field, -_CLOSED) for field in (tumour, enhancing)])
-    whole = brain | kept | enclosed
-    return Regions(fields, whole, tuple(sorted(foci_ml, reverse=True)), float(np.count_nonzero(whole)) * voxel_ml)
+    seen = [focus for focus in _pieces((tumour > 0).numpy()) if _counts(focus, tumour, brain, voxel_ml)]
+    drawn = tumour
+    for focus in seen:
+        drawn = torch.maximum(drawn, extended(tumour, focus, brain, shares))
+    begun = np.logical_or.reduce([np.zeros(brain.shape, bool), *seen])
+    foci = [piece for piece in _pieces(ndimage.binary_fill_holes((drawn > 0).numpy())) if (piece & begun).any()]
+    kept = np.logical_or.reduce([np.zeros(brain.shape, bool), *foci])
+    drawn = torch.where(torch.from_numpy(kept) & (drawn <= 0), _CLOSED, drawn)
+    enhancing = torch.full_like(tumour, -_CLOSED) if with_contrast_t1 is None else _margin(with_contrast_t1, (3,), (0, 1, 2))
+    near = torch.from_numpy(ndimage.binary_dilation(kept, _NEIGHBOURS))
+    return Regions(
+        fields=torch.stack([torch.where(near, field, -_CLOSED) for field in (drawn, enhancing)]),
+        brain=brain | kept,
+        seen=begun,
+        foci_ml=tuple(sorted((np.count_nonzero(focus) * voxel_ml for focus in foci), reverse=True)),
+        brain_ml=np.count_nonzero(brain | kept) * voxel_ml,
+    )
+
+
+def _pieces(mask: Bool[np.ndarray, "slices rows columns"]) -> list[Bool[np.ndarray, "slices rows columns"]]:
+    counted, number = ndimage.label(mask, _NEIGHBOURS)
+    return [counted == piece for piece in range(1, number + 1)]
+
+
+def _counts(
+    focus: Bool[np.ndarray, "slices rows columns"],
+    tumour: Float32[Tensor, "slices rows columns"],
+    brain: Bool[np.ndarray, "slices rows columns"],
+    voxel_ml: float,
+) -> bool:
+    """Whether a focus is large and certain enough, and touches the brain."""
+    certain = float(torch.sigmoid(tumour[torch.from_numpy(focus)].max())) >= CERTAIN
+    return certain and bool(np.count_nonzero(focus) * voxel_ml >= MINIMUM_FOCUS_ML) and bool((focus & brain).any())
 
 
 def bright_surface_share(regions: Regions, shares: Float32[Tensor, "slices rows columns"]) -> float:
@@ -88,7 +108,7 @@ def bright_surface_share(regions: Regions, shares: Float32[Tensor, "slices rows 
         shares: the image in shares of the brain's value.
     """
     inner = ndimage.binary_erosion(regions.brain)
-    layer = inner & ~ndimage.binary_erosion(inner, iterations=_SURFACE_VOXELS) & (regions.fields[0] <= 0).numpy()
+    layer = inner & ~ndimage.binary_erosion(inner, iterations=_SURFACE_VOXELS) & ~regions.seen
     return float((shares.numpy()[layer] > BRIGHT).mean()) if layer.any() else 0.0
 
 

@@ -99,7 +99,7 @@ class BrainTumor:
             manufacturer=metadata.authors,
             weights_digest=self._package.weights_digest,
             device=self._ran_on,
-            parameters=f"mean of the image and its mirror image; foci from {MINIMUM_FOCUS_ML} ml",
+            parameters=f"mean of the image and its mirror image; foci from {MINIMUM_FOCUS_ML} ml; border half way to the brain",
         )
 
     def analyse(self, volume: Volume) -> Findings:
@@ -125,7 +125,7 @@ class BrainTumor:
         clock.lap("resample")
         self._context.progress("network", 0.2)
         both = None if companion.image is None else self._logits(flair, companion.image)
-        regions = find_regions(self._logits(flair, None), grid.voxel_ml, both)
+        regions = find_regions(self._logits(flair, None), flair, grid.voxel_ml, both)
         clock.lap("network")
         require_brain(regions)
         require_dark_fluid(regions, flair)
