@@ -92,7 +92,7 @@ def test_no_file_names_a_path_of_a_machine_or_a_package_registry(files: list[Pat
 
 
 def test_no_file_of_data_is_large(files: list[Path]) -> None:
-    large = {path.relative_to(ROOT): size for path in files if (size := path.stat().st_size) > 8_000_000}
+    large = {path.relative_to(ROOT): size for path in files if (size := path.stat().st_size) > 12_000_000}
     assert not large
 
 
