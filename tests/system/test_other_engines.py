@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from tests.conformance.judges import judge
 from tests.node_process import Node, Target, dcmsend, node
-from tests.pacs_servers import storescp
+from tests.pacs_servers import storescp, wait_until
 from tests.returned_results import Returned, accept, read_all, returned, words
 from tests.synthetic_mr import write_mr_pair
 from tests.synthetic_projection import write_projection
@@ -61,6 +61,7 @@ def test_two_series_of_a_study_make_one_result_and_a_late_one_revises_it(tmp_pat
         alone = returned(read_all(scp.files()), study)
         assert "used as t1c" not in words(alone.report)
         assert dcmsend(up.port, written["t1c"]).returncode == 0
+        wait_until(lambda: "20 instances for t1c" in up.command("why", study).stdout, "the late series has its role", 180)
         up.wait_settled(sum(map(len, written.values())))
         told = up.command("why", study).stdout
         both = returned(read_all(scp.files()), study)

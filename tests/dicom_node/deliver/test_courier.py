@@ -249,6 +249,9 @@ def test_commitment_reported_on_the_same_association_ends_the_delivery(
     assert all("committed" in d.message for d in ledger.deliveries.find())
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)  # pynetdicom's state machine races with a release
 def test_an_instance_that_is_not_committed_is_sent_again_under_a_new_transaction(
     ledger: Ledger, make_parcel: MakeParcel, tmp_path: Path
 ) -> None:
