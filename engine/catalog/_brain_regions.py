@@ -66,10 +66,8 @@ def find_regions(
     tumour = _margin(logits, (2, 3), (0, 1))
     brain = _largest((_margin(logits, (1, 2, 3), (0,)) > 0).numpy())
     seen = [focus for focus in _pieces((tumour > 0).numpy()) if _counts(focus, tumour, brain, voxel_ml)]
-    drawn = tumour
-    for focus in seen:
-        drawn = torch.maximum(drawn, extended(tumour, focus, brain, shares))
     begun = np.logical_or.reduce([np.zeros(brain.shape, bool), *seen])
+    drawn = extended(tumour, begun, brain, shares) if seen else tumour
     foci = [piece for piece in _pieces(ndimage.binary_fill_holes((drawn > 0).numpy())) if (piece & begun).any()]
     kept = np.logical_or.reduce([np.zeros(brain.shape, bool), *foci])
     drawn = torch.where(torch.from_numpy(kept) & (drawn <= 0), _CLOSED, drawn)

@@ -93,7 +93,6 @@ def test_the_tumour_is_found_in_its_place_whatever_the_stack(
     assert dice(masks["tumour"], truth) > 0.75
 
 
-@pytest.mark.xfail(strict=True, reason="the network of version 1.0.0 does not see what enhances")
 def test_with_a_contrast_t1_the_enhancing_part_is_told_apart(
     engine: BrainTumor, flair: Volume, contrast_t1: Volume, phantom: HeadPhantom
 ) -> None:
@@ -106,7 +105,6 @@ def test_with_a_contrast_t1_the_enhancing_part_is_told_apart(
     assert {segment.property_type.value for segment in findings.segments} == {"108369006", "C113842", "C81175"}
 
 
-@pytest.mark.xfail(strict=True, reason="the network of version 1.0.0 does not see what enhances")
 def test_a_companion_on_another_grid_serves_as_well(
     engine: BrainTumor, flair: Volume, contrast_t1: Volume, phantom: HeadPhantom
 ) -> None:
