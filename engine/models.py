@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from engine.findings import Algorithm
 from engine.networks.build import build_network
 
 METADATA_FILE = "configs/metadata.json"
@@ -189,6 +190,18 @@ class ImagePackage:
             ModelPackageError: the weights do not fit the network of metadata.json.
         """
         return _network(self.path, self.metadata.network_def).to(device)
+
+
+def algorithm_of(package: ModelPackage | ImagePackage, device: str, parameters: str) -> Algorithm:
+    """Who computes with this package.
+
+    Args:
+        package: whose name, version, authors and weights these are.
+        device: where it ran, in words.
+        parameters: what else decides the output, in words.
+    """
+    metadata = package.metadata
+    return Algorithm(metadata.name, metadata.version, metadata.authors, package.weights_digest, device, parameters)
 
 
 def load_package(path: Path, orientations: tuple[str, ...] = ("SPL",)) -> ModelPackage:

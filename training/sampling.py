@@ -1,6 +1,6 @@
 """Random patches of labelled volumes, drawn so that what is rare is seen often enough."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,14 @@ class Mixture:
         return self.real.draw(generator)
 
 
+def stacked(
+    pairs: Iterable[tuple[Float32[Tensor, "channels *patch"], Int64[Tensor, "*patch"]]],
+) -> tuple[Float32[Tensor, "batch channels *patch"], Int64[Tensor, "batch *patch"]]:
+    """A batch of patches in the order of memory that three-dimensional convolutions want."""
+    images, labels = zip(*pairs, strict=True)
+    return torch.stack(images).contiguous(memory_format=torch.channels_last_3d), torch.stack(labels)
+
+
 @dataclass(frozen=True, slots=True)
 class PatchChoice:
     """Which patches make a batch.
@@ -91,9 +99,7 @@ class PatchBatches:
 
     def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images [batch, channel, slice, row, column] and labels [batch, slice, row, column]."""
-        pairs = [self._one(generator) for _ in range(self.choice.batch)]
-        images = torch.stack([image for image, _ in pairs]).contiguous(memory_format=torch.channels_last_3d)
-        return images, torch.stack([labels for _, labels in pairs])
+        return stacked(self._one(generator) for _ in range(self.choice.batch))
 
     def _one(self, generator: torch.Generator) -> tuple[Float32[Tensor, "channels *patch"], Int64[Tensor, "*patch"]]:
         image, labels = self.cases.draw(generator)

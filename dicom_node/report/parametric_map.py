@@ -13,8 +13,7 @@ from dicom_node.report.concepts import VISUAL_EXPLANATION, concept
 from dicom_node.report.context import MadeResult, ReportContext
 from dicom_node.report.normalise import Source
 from dicom_node.report.provenance import header, made_by, shortened, stamp, uids
-from dicom_node.report.segmentation import decimal, derivation_of, referenced_series
-from dicom_node.report.uids import dimension_organization_uid
+from dicom_node.report.segmentation import decimal, derivation_of, refer_to_source
 from engine.findings import Explanation, Findings
 from engine.volume import Volume
 
@@ -35,14 +34,7 @@ def make_parametric_maps(findings: Findings, volume: Volume, source: Source, con
         _place(dataset, explanation, volume, source)
         first = explanation.first[0]
         shown = volume.slices[first : first + len(explanation.heat)]
-        dataset.ReferencedSeriesSequence = [referenced_series(shown, source, context)]
-        organization = dimension_organization_uid(str(dataset.SOPInstanceUID))
-        for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
-            item.DimensionOrganizationUID = organization
-        if source.body_part_examined:
-            dataset.BodyPartExamined = source.body_part_examined
-        for element in source.lossy:
-            dataset[element.tag] = element
+        refer_to_source(dataset, shown, source, context)
         dataset.FrameOfReferenceUID = source.frame_of_reference_uid
         stamp(dataset, source, context, findings.algorithm, ResultKind.PM, f"AI {context.engine.title} explanation")
         dataset.InstanceNumber = part + 1

@@ -58,14 +58,7 @@ def make_segmentation(
     dataset.PixelData = _packed(marked)
     dataset["PixelData"].VR = "OB"
     del dataset.SourceImageSequence  # each frame names its own
-    dataset.ReferencedSeriesSequence = [referenced_series(volume.slices, source, context)]
-    organization = dimension_organization_uid(str(dataset.SOPInstanceUID))
-    for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
-        item.DimensionOrganizationUID = organization
-    if source.body_part_examined:
-        dataset.BodyPartExamined = source.body_part_examined
-    for element in source.lossy:
-        dataset[element.tag] = element
+    refer_to_source(dataset, volume.slices, source, context)
     note = _geometry_note(volume)
     description = shortened(f"AI {context.engine.title} SEG", LONGEST_DESCRIPTION - len(note)) + note
     return stamp(dataset, source, context, findings.algorithm, ResultKind.SEG, description)
@@ -194,7 +187,19 @@ def _packed(marked: tuple[MarkedSegment, ...]) -> bytes:
     return bits + b"\0" * (len(bits) % 2)
 
 
-def referenced_series(slices: Sequence[SliceReference], source: Source, context: ReportContext) -> Dataset:
+def refer_to_source(dataset: Dataset, slices: Sequence[SliceReference], source: Source, context: ReportContext) -> None:
+    """What every multi-frame result tells of its source; its own dimension organization is derived."""
+    dataset.ReferencedSeriesSequence = [_referenced_series(slices, source, context)]
+    organization = dimension_organization_uid(str(dataset.SOPInstanceUID))
+    for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
+        item.DimensionOrganizationUID = organization
+    if source.body_part_examined:
+        dataset.BodyPartExamined = source.body_part_examined
+    for element in source.lossy:
+        dataset[element.tag] = element
+
+
+def _referenced_series(slices: Sequence[SliceReference], source: Source, context: ReportContext) -> Dataset:
     """The analysed series with the instances that these slices are from."""
     instances, series = [], Dataset()
     for uid in dict.fromkeys(s.sop_instance_uid for s in slices):

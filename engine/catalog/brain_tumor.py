@@ -1,8 +1,7 @@
 """Brain tumour on FLAIR, with or without a T1 with contrast agent of the same study."""
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,8 +15,9 @@ from engine.api import Context, EngineInfo, Refusal
 from engine.catalog._brain_intensity import relative_to_brain
 from engine.catalog._brain_regions import MINIMUM_FOCUS_ML, Regions, bright_surface_share, find_regions
 from engine.catalog._brain_sequence import require_head_flair, why_no_contrast_t1
+from engine.catalog._clock import Clock
 from engine.findings import Algorithm, Code, Findings, Outcome, Segment
-from engine.models import load_package
+from engine.models import algorithm_of, load_package
 from engine.resampling import CanonicalGrid, canonical_grid, to_canonical, to_source
 from engine.sliding_window import STRIDE, choose_device, predict
 from engine.volume import Volume
@@ -40,19 +40,6 @@ _NEOPLASM = Code("108369006", "SCT", "Neoplasm")
 _ENHANCING = Code("C113842", "NCIt", "Enhancing Lesion")
 _NON_ENHANCING = Code("C81175", "NCIt", "Non-Enhancing Lesion")
 _BRAIN = Code("12738006", "SCT", "Brain")
-
-
-@dataclass
-class _Clock:
-    """Seconds per step."""
-
-    timings_s: dict[str, float] = field(default_factory=dict)
-    started: float = field(default_factory=time.perf_counter)
-
-    def lap(self, step: str) -> None:
-        now = time.perf_counter()
-        self.timings_s[step] = now - self.started
-        self.started = now
 
 
 @dataclass(frozen=True)
@@ -92,12 +79,8 @@ class BrainTumor:
         self._ran_on = str(self._device)
 
     def algorithm(self) -> Algorithm:
-        metadata = self._package.metadata
-        return Algorithm(
-            name=metadata.name,
-            version=metadata.version,
-            manufacturer=metadata.authors,
-            weights_digest=self._package.weights_digest,
+        return algorithm_of(
+            self._package,
             device=self._ran_on,
             parameters=f"mean of the image and its mirror image; foci from {MINIMUM_FOCUS_ML} ml; border half way to the brain",
         )
@@ -117,7 +100,7 @@ class BrainTumor:
             Refusal: as for `analyse`.
         """
         remarks = [*volume.remarks, *require_head_flair(volume)]
-        clock = _Clock()
+        clock = Clock()
         self._context.progress("resample", 0.0)
         grid = canonical_grid(volume, self._package.metadata.spacing_mm)
         flair = relative_to_brain(to_canonical(volume, grid, 0.0))
@@ -161,12 +144,12 @@ class BrainTumor:
             total = total + (seen.logits.flip(-1) if mirrored else seen.logits) / 2
         return total[:, : flair.shape[0], : flair.shape[1], : flair.shape[2]]
 
-    def _nothing(self, clock: _Clock, remarks: list[str]) -> Findings:
+    def _nothing(self, clock: Clock, remarks: list[str]) -> Findings:
         reason = f"No tumour of {MINIMUM_FOCUS_ML} ml or more was found in the brain shown."
         return self._findings(Outcome.NOTHING_FOUND, clock, remarks, reason=reason)
 
     def _findings(
-        self, outcome: Outcome, clock: _Clock, remarks: list[str], *, segments: tuple[Segment, ...] = (), reason: str = ""
+        self, outcome: Outcome, clock: Clock, remarks: list[str], *, segments: tuple[Segment, ...] = (), reason: str = ""
     ) -> Findings:
         return Findings(
             algorithm=self.algorithm(),

@@ -16,7 +16,7 @@ from engine.explain import grad_cam
 from engine.findings import Algorithm, Code, Evaluation, Explanation, Findings, ImageFinding, Measurement, Outcome
 from engine.framing import Framing
 from engine.geometry.words import count
-from engine.models import ImageClass, ImageMetadata, load_image_package
+from engine.models import ImageClass, ImageMetadata, algorithm_of, load_image_package
 from engine.projection import ProjectionImage
 from engine.sliding_window import choose_device, describe
 
@@ -57,11 +57,8 @@ class ImageClassifier:
 
     def algorithm(self) -> Algorithm:
         metadata = self._package.metadata
-        return Algorithm(
-            name=metadata.name,
-            version=metadata.version,
-            manufacturer=metadata.authors,
-            weights_digest=self._package.weights_digest,
+        return algorithm_of(
+            self._package,
             device="CPU, float32" if self._device.type == "cpu" else describe(self._device).split(",")[0] + ", float32",
             parameters=metadata.activation
             if metadata.activation == "softmax"

@@ -1,8 +1,6 @@
 """Liver and focal liver lesions on CT of the abdomen."""
 
 import hashlib
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from engine.api import Context, EngineInfo
+from engine.catalog._clock import Clock
 from engine.catalog._liver_lesions import by_attenuation, credible
 from engine.catalog._liver_report import LESION, LIVER, MORPHOLOGY, Answer, answer
 from engine.catalog._liver_sense import require_abdomen_ct, why_no_liver
@@ -29,19 +28,6 @@ LESION_FOLDER = "lesion"
 OUTSIDE_HU = -1024.0
 
 Mask = Bool[np.ndarray, "slices rows columns"]
-
-
-@dataclass
-class _Clock:
-    """Seconds per step."""
-
-    timings_s: dict[str, float] = field(default_factory=dict)
-    started: float = field(default_factory=time.perf_counter)
-
-    def lap(self, step: str) -> None:
-        now = time.perf_counter()
-        self.timings_s[step] = now - self.started
-        self.started = now
 
 
 class LiverTumor:
@@ -92,7 +78,7 @@ class LiverTumor:
             Refusal: not a CT, too few, too thick or too large slices, or values that are no HU.
         """
         require_abdomen_ct(volume)
-        clock = _Clock()
+        clock = Clock()
         found = self._find_liver(volume, clock)
         if found is None:
             return self._not_analysed("No liver in the field of view.", clock)
@@ -121,7 +107,7 @@ class LiverTumor:
         self._ran_on = prediction.device
         return prediction.logits[1] - prediction.logits[0]
 
-    def _find_liver(self, volume: Volume, clock: _Clock) -> tuple[Liver, Surroundings] | None:
+    def _find_liver(self, volume: Volume, clock: Clock) -> tuple[Liver, Surroundings] | None:
         self._context.progress("resample", 0.0)
         coarse = canonical_grid(volume, self._liver.metadata.spacing_mm)
         hu = to_canonical(volume, coarse, OUTSIDE_HU)
@@ -143,7 +129,7 @@ class LiverTumor:
         """Fine voxels along a coarse one."""
         return max(1, round(self._liver.metadata.spacing_mm[0] / self._lesion.metadata.spacing_mm[0]))
 
-    def _find_lesions(self, liver: Liver, clock: _Clock) -> Float32[np.ndarray, "slices rows columns"]:
+    def _find_lesions(self, liver: Liver, clock: Clock) -> Float32[np.ndarray, "slices rows columns"]:
         """Probability minus a half where a credible lesion is, below zero elsewhere."""
         self._context.progress("lesions", 0.4)
         relative = torch.from_numpy(liver.hu - liver.level_hu)
@@ -155,7 +141,7 @@ class LiverTumor:
         self._context.progress("lesions", 0.7)
         return np.where(near, probability - 0.5, -0.5).astype(np.float32)
 
-    def _findings(self, told: Answer, clock: _Clock) -> Findings:
+    def _findings(self, told: Answer, clock: Clock) -> Findings:
         return Findings(
             algorithm=self.algorithm(),
             outcome=Outcome.FINDINGS,
@@ -167,7 +153,7 @@ class LiverTumor:
             timings_s=clock.timings_s,
         )
 
-    def _not_analysed(self, reason: str, clock: _Clock) -> Findings:
+    def _not_analysed(self, reason: str, clock: Clock) -> Findings:
         return Findings(
             algorithm=self.algorithm(),
             outcome=Outcome.NOT_ANALYSED,

@@ -1,8 +1,7 @@
 """Right and left lung on CT of the chest."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,11 +10,12 @@ import torch
 from jaxtyping import Bool, UInt8
 
 from engine.api import Context, EngineInfo, Refusal
+from engine.catalog._clock import Clock
 from engine.catalog._lung_borders import AIR_HU, LungZones, find_zones
 from engine.catalog._lung_plausibility import MINIMUM_SEGMENT_ML, remarks, require_a_person, require_lungs
 from engine.findings import Algorithm, Code, Findings, Measurement, Outcome, Segment
 from engine.geometry.words import count
-from engine.models import load_package
+from engine.models import algorithm_of, load_package
 from engine.reading.rescale import BACKGROUND
 from engine.resampling import CanonicalGrid, canonical_grid, to_canonical, to_source
 from engine.sliding_window import choose_device, predict
@@ -53,19 +53,6 @@ _SIDES = {
 }
 
 
-@dataclass
-class _Clock:
-    """Seconds per step."""
-
-    timings_s: dict[str, float] = field(default_factory=dict)
-    started: float = field(default_factory=time.perf_counter)
-
-    def lap(self, step: str) -> None:
-        now = time.perf_counter()
-        self.timings_s[step] = now - self.started
-        self.started = now
-
-
 class LungSegmentation:
     """Segments both lungs: without trachea and main bronchi, with vessels, nodules and consolidation inside."""
 
@@ -94,12 +81,8 @@ class LungSegmentation:
         self._ran_on = str(self._device)
 
     def algorithm(self) -> Algorithm:
-        metadata = self._package.metadata
-        return Algorithm(
-            name=metadata.name,
-            version=metadata.version,
-            manufacturer=metadata.authors,
-            weights_digest=self._package.weights_digest,
+        return algorithm_of(
+            self._package,
             device=self._ran_on,
             parameters="border halfway between lung and soft tissue",
         )
@@ -112,7 +95,7 @@ class LungSegmentation:
                 them.
         """
         require_chest_ct(volume)
-        clock = _Clock()
+        clock = Clock()
         grid = canonical_grid(volume, self._package.metadata.spacing_mm)
         zones = self._find_zones(volume, grid, clock)
         labels = _draw_borders(volume, grid, zones, lambda share: self._context.progress("borders", share))
@@ -121,7 +104,7 @@ class LungSegmentation:
         self._context.progress("done", 1.0)
         return findings
 
-    def _find_zones(self, volume: Volume, grid: CanonicalGrid, clock: _Clock) -> LungZones:
+    def _find_zones(self, volume: Volume, grid: CanonicalGrid, clock: Clock) -> LungZones:
         metadata = self._package.metadata
         self._context.progress("resample", 0.0)
         hu = to_canonical(volume, grid, OUTSIDE_HU)
@@ -140,7 +123,7 @@ class LungSegmentation:
         clock.lap("zones")
         return zones
 
-    def _describe(self, volume: Volume, labels: UInt8[np.ndarray, "slices rows columns"], clock: _Clock) -> Findings:
+    def _describe(self, volume: Volume, labels: UInt8[np.ndarray, "slices rows columns"], clock: Clock) -> Findings:
         masks = {number: labels == number for number in _SIDES}
         volumes_ml = {number: volume.volume_ml(mask) for number, mask in masks.items()}
         clock.lap("volumes")

@@ -19,7 +19,7 @@ from engine.catalog._nodule_risk import SizeModel, Spiculation
 from engine.catalog.lung_segmentation import LungSegmentation, require_chest_ct
 from engine.findings import Algorithm, Code, Explanation, Findings, Outcome, Segment
 from engine.geometry.words import count
-from engine.models import ModelPackage, load_package
+from engine.models import ModelPackage, algorithm_of, load_package
 from engine.sliding_window import choose_device
 from engine.volume import PatientFacts, Volume
 
@@ -105,12 +105,8 @@ class NoduleMalignancy:
         self._ran_on = str(device)
 
     def algorithm(self) -> Algorithm:
-        metadata = self._classifier.metadata
-        return Algorithm(
-            name=metadata.name,
-            version=metadata.version,
-            manufacturer=metadata.authors,
-            weights_digest=self._classifier.weights_digest,
+        return algorithm_of(
+            self._classifier,
             device=self._ran_on,
             parameters=(
                 f"reported from probability {NODULE_LEVEL} and {SMALLEST_REPORTED_MM:.0f} mm; "

@@ -11,7 +11,7 @@ from engine.catalog._brain_intensity import brain_level
 from engine.models import Intensity
 from training.cases import Case
 from training.phantoms.head import BRAIN, TUMOUR, head
-from training.sampling import Mixture
+from training.sampling import Mixture, stacked
 
 
 def make_case(seed: int) -> Case:
@@ -40,9 +40,7 @@ class HeadSampler:
 
     def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images [batch, 2, slice, row, column] and labels [batch, slice, row, column]."""
-        pairs = [self._draw(generator) for _ in range(self.batch)]
-        images = torch.stack([image for image, _ in pairs]).contiguous(memory_format=torch.channels_last_3d)
-        return images, torch.stack([labels for _, labels in pairs])
+        return stacked(self._draw(generator) for _ in range(self.batch))
 
     def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         def uniform(low: float, high: float) -> float:

@@ -11,6 +11,7 @@ from training.cases import Case
 from training.errors import LabelError
 from training.phantoms.abdomen import LESION, abdomen
 from training.real_cases import RealForm
+from training.sampling import stacked
 
 AIR_HU = -1024
 LIVER_LABEL, LESION_LABEL = 1, 2
@@ -87,9 +88,8 @@ class TrunkPatches:
 
     def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images [batch, 1, slice, row, column] and labels [batch, slice, row, column]."""
-        pairs = [self._draw(generator) for _ in range(self.batch)]
-        images = torch.stack([image for image, _ in pairs])[:, None].contiguous(memory_format=torch.channels_last_3d)
-        return images, torch.stack([labels for _, labels in pairs])
+        pairs = (self._draw(generator) for _ in range(self.batch))
+        return stacked((image[None], labels) for image, labels in pairs)
 
     def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         def uniform(low: float, high: float) -> float:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.cases import CaseStore
+from training.sampling import stacked
 
 FULL_WEIGHT_MM = 10.0
 HIGHEST_WEIGHT = 4.0
@@ -45,9 +46,8 @@ class NodulePatchSampler:
 
     def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images [batch, 1, slice, row, column] and diameters [batch, slice, row, column]."""
-        pairs = [self._draw(generator) for _ in range(self.batch)]
-        images = torch.stack([image for image, _ in pairs])[:, None].contiguous(memory_format=torch.channels_last_3d)
-        return images, torch.stack([labels for _, labels in pairs])
+        pairs = (self._draw(generator) for _ in range(self.batch))
+        return stacked((image[None], labels) for image, labels in pairs)
 
     def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         def uniform(low: float, high: float) -> float:
