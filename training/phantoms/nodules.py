@@ -16,12 +16,14 @@ from training.phantoms.fields import Draw, Grid
 from training.phantoms.nodules_lesions import NoduleTruth, draw_truth, paint_nodule
 from training.phantoms.nodules_scan import scan
 from training.phantoms.nodules_surroundings import Patch, paint_haze, paint_lung, paint_scars, paint_surface
-from training.phantoms.nodules_vessels import Tube, beside, grow_tree, paint_tubes
+from training.phantoms.nodules_vessels import Point, Tube, beside, grow_tree, paint_tubes
 
 SPACING_RANGE_MM = (0.75, 1.35)
 SHAPE = (80, 80, 80)
 MOST_NODULES = 5
 FEWEST_TREES, MOST_TREES = 8, 45
+HILUM_SHARE = 0.9
+"""Of the patches at a mediastinum: a lung's root lies there."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,11 @@ def _paint_vessels(patch: Patch, draw: Draw) -> list[Tube]:
     cover, lumen = torch.zeros(grid.shape), torch.zeros(grid.shape)
     wall = torch.zeros(grid.shape)
     tubes: list[Tube] = []
-    for _ in range(round(math.exp(draw.uniform(math.log(FEWEST_TREES), math.log(MOST_TREES))))):
-        aim = draw.white((3,)).numpy().astype(np.float64)
-        root = aim / np.abs(aim).max() * half * draw.uniform(0.5, 1.05)
-        inward = draw.white((3,)).numpy() * half * 0.45 - root
-        radius = math.exp(draw.uniform(math.log(0.7), math.log(2.2 if draw.chance(0.88) else 6.0)))
-        tree = grow_tree(root, inward / np.linalg.norm(inward), radius, float(half.max()) * 1.6, draw)
+    trees = [(tree, 0.35) for tree in _scattered_trees(half, draw)] + [(tree, 0.6) for tree in _hilar_trees(patch, half, draw)]
+    for tree, chance_of_bronchi in trees:
         paint_tubes(cover, tree, grid)
         tubes += tree
-        bronchi = beside(tree, draw) if draw.chance(0.35) else []
+        bronchi = beside(tree, draw) if draw.chance(chance_of_bronchi) else []
         paint_tubes(wall, bronchi, grid, grow_mm=draw.uniform(0.3, 0.9) * (2.0 if draw.chance(0.15) else 1.0))
         paint_tubes(lumen, bronchi, grid)
     within = patch.lung | (patch.depth_mm > -3)
@@ -85,6 +83,32 @@ def _paint_vessels(patch: Patch, draw: Draw) -> list[Tube]:
     tissue = torch.maximum(tissue, patch.hu + wall * (draw.uniform(-250, 30) - patch.hu))
     patch.hu = torch.where(within, tissue * (1 - lumen) + lumen * draw.uniform(-1000, -930), patch.hu)
     return tubes
+
+
+def _scattered_trees(half_mm: Point, draw: Draw) -> list[list[Tube]]:
+    """Trees from random places, most of them thin, on their way through the patch."""
+    trees = []
+    for _ in range(round(math.exp(draw.uniform(math.log(FEWEST_TREES), math.log(MOST_TREES))))):
+        aim = draw.white((3,)).numpy().astype(np.float64)
+        root = aim / np.abs(aim).max() * half_mm * draw.uniform(0.5, 1.05)
+        inward = draw.white((3,)).numpy() * half_mm * 0.45 - root
+        radius = math.exp(draw.uniform(math.log(0.7), math.log(2.2 if draw.chance(0.88) else 6.0)))
+        trees.append(grow_tree(root, inward / np.linalg.norm(inward), radius, float(half_mm.max()) * 1.6, draw))
+    return trees
+
+
+def _hilar_trees(patch: Patch, half_mm: Point, draw: Draw) -> list[list[Tube]]:
+    """The wide vessels of a lung's root, fanning out from the mediastinum; none in most patches without one."""
+    if patch.root is None or not draw.chance(HILUM_SHARE):
+        return []
+    place, inward = (part.numpy().astype(np.float64) for part in patch.root)
+    trees = []
+    for _ in range(draw.count(3, 9)):
+        root = place + draw.white((3,)).numpy() * draw.uniform(2, 12)
+        way = inward + draw.white((3,)).numpy() * draw.uniform(0.3, 1.0)
+        radius = math.exp(draw.uniform(math.log(1.5), math.log(7.0)))
+        trees.append(grow_tree(root, way / np.linalg.norm(way), radius, float(half_mm.max()) * 1.6, draw))
+    return trees
 
 
 def _paint_nodules(patch: Patch, tubes: list[Tube], draw: Draw) -> tuple[tuple[NoduleTruth, ...], Tensor]:

@@ -15,11 +15,13 @@ class Patch:
 
     Attributes:
         depth_mm: distance into the lung from the nearest surface; large where there is none, negative beyond the pleura.
+        root: where a lung's root may lie, on the face of mediastinum or heart, and the way into the lung from there.
     """
 
     grid: Grid
     hu: Tensor
     depth_mm: Tensor
+    root: tuple[Tensor, Tensor] | None = None
 
     @property
     def lung(self) -> Tensor:
@@ -76,6 +78,8 @@ def paint_surface(patch: Patch, draw: Draw, *, concave: bool) -> None:
     tissue = _tissue(grid, draw, blood=not concave)
     if concave:
         _paint_ribs(tissue, -depth, ribs, level, grid, draw)
+    else:
+        patch.root = outward * (off + draw.uniform(-4, 8)), -outward
     _cover_beyond(patch, depth, tissue)
 
 
