@@ -21,6 +21,7 @@ class LossChoice:
         class_weights: of each class, background first, in cross entropy and focal loss; empty for equal weights.
         focal_gamma: how much less an easy voxel counts. Source: Lin et al., ICCV 2017.
         label_smoothing: share of the truth that is spread over all classes, in the cross entropy.
+        present_only: soft Dice over the classes that the batch holds; a rare one otherwise mostly pulls towards finding none.
     """
 
     cross_entropy: float = 1.0
@@ -29,6 +30,7 @@ class LossChoice:
     class_weights: tuple[float, ...] = ()
     focal_gamma: float = 2.0
     label_smoothing: float = 0.0
+    present_only: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a sum of nothing."""
@@ -47,7 +49,7 @@ def make_loss(choice: LossChoice) -> Loss:
                 logits, labels, weights, label_smoothing=choice.label_smoothing
             )
         if choice.dice:
-            total = total + choice.dice * (1 - soft_dice(logits, labels).mean())
+            total = total + choice.dice * (1 - _mean_dice(logits, labels, present_only=choice.present_only))
         if choice.focal:
             total = total + choice.focal * focal(logits, labels, choice.focal_gamma, weights)
         return total
@@ -68,6 +70,13 @@ def soft_dice(
     overlap = (probabilities * truth).sum(axes)
     total = (probabilities + truth).sum(axes)
     return ((2 * overlap + 1) / (total + 1))[1:]
+
+
+def _mean_dice(logits: Tensor, labels: Tensor, *, present_only: bool) -> Tensor:
+    """Over the foreground classes; over all of them where the batch holds none."""
+    of_class = soft_dice(logits, labels)
+    present = torch.bincount(labels.flatten(), minlength=logits.shape[1])[1:] > 0
+    return of_class[present].mean() if present_only and bool(present.any()) else of_class.mean()
 
 
 def focal(logits: Tensor, labels: Tensor, gamma: float, weights: Tensor | None) -> Tensor:

@@ -55,3 +55,16 @@ def test_weights_by_inverse_frequency_let_every_class_count_the_same() -> None:
     assert [round(weight * count, 6) for weight, count in zip(weights, counts, strict=True)] == [33.333333] * 3
     with pytest.raises(ValueError, match="at least one sample"):
         inverse_frequency((5, 0))
+
+
+def test_dice_may_leave_out_the_classes_a_batch_does_not_hold() -> None:
+    labels = torch.zeros(1, 4, 4, dtype=torch.long)
+    labels[0, 0] = 1
+    logits = torch.nn.functional.one_hot(labels, 3).movedim(-1, 1).float() * 30
+    unsure = logits.clone()
+    unsure[:, 2, 1] = 29.0  # a little of the class that is not there
+    all_classes, present = (make_loss(LossChoice(cross_entropy=0.0, present_only=only)) for only in (False, True))
+    assert float(present(logits, labels)) == pytest.approx(0.0, abs=1e-3)
+    assert float(all_classes(unsure, labels)) > float(present(unsure, labels)) + 0.1
+    empty = torch.zeros_like(labels)
+    assert float(present(logits, empty)) == pytest.approx(float(all_classes(logits, empty)))

@@ -42,8 +42,8 @@ def paint_flair(anatomy: Anatomy, tumours: Sequence[Tumour], harmless: Harmless,
 
 
 def _paint_flair_tumour(image: Image, tumour: Tumour, normal: float, fluid: float, grid: Grid, draw: Draw) -> Image:
-    oedema = normal * (draw.uniform(1.15, 1.5) if draw.chance(0.4) else draw.uniform(1.4, 2.2))
-    fade = draw.uniform(0.0, 0.5) if draw.chance(0.5) else 0.0
+    oedema = normal * (draw.uniform(1.15, 1.4) if draw.chance(0.15) else draw.uniform(1.35, 2.3))
+    fade = draw.uniform(0.0, 0.5) if draw.chance(0.4) else 0.0
     values = oedema - fade * (oedema - 1.12 * normal) * (1 - tumour.depth)
     values = values * torch.exp(draw.smooth(grid, draw.uniform(5, 14)) * draw.uniform(0.02, 0.13))
     kind = draw.uniform(0, 1)

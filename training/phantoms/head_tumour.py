@@ -46,7 +46,7 @@ def grow(anatomy: Anatomy, grid: Grid, seed: tuple[int, int, int], volume_ml: fl
     speed = (anatomy.white[box] + draw.uniform(0.1, 0.7) * anatomy.grey[box]) * torch.exp(rough * draw.uniform(0.2, 1.0))
     time = _arrival(torch.where(tissue, speed, 0.0), start, grid)
     limit = _limit(time, voxels)
-    core_share = draw.uniform(0.03, 0.4) if draw.chance(0.65) else draw.uniform(0.4, 1.0)
+    core_share = draw.uniform(0.03, 0.35) if draw.chance(0.75) else draw.uniform(0.35, 1.0)
     heart = _heart(time, voxels * (1 - core_share) * draw.uniform(0.02, 0.7), draw)
     compact = _arrival(torch.where(tissue, torch.exp(rough.flip(0) * draw.uniform(0.1, 0.6)), 0.0), heart, grid)
     core = compact < _limit(compact, voxels * core_share)

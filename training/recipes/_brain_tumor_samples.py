@@ -50,7 +50,7 @@ class HeadSampler:
         places = [(uniform(0, 1) + uniform(0, 1)) / 2 for _ in labels.shape]  # the brain lies in the middle
         starts = [round(place * (count - size)) for place, count, size in zip(places, labels.shape, self.window, strict=True)]
         part = tuple(slice(start, start + size) for start, size in zip(starts, self.window, strict=True))
-        stretch = [math.exp(uniform(-0.6, 0.6)) if uniform(0, 1) < 0.4 else 1.0 for _ in range(2)]
+        stretch = [math.exp(uniform(-0.35, 0.35)) if uniform(0, 1) < 0.4 else 1.0 for _ in range(2)]
         bends = [uniform(0.8, 1.25) for _ in range(2)]
         drawn = [_relative(image, part, bend, factor) for image, bend, factor in zip(images, bends, stretch, strict=False)]
         channels, truth = self.normalise(torch.stack([*drawn, drawn[0]][:2])), torch.from_numpy(labels[part]).long()

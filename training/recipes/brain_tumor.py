@@ -1,6 +1,6 @@
 """Train the weights of the engine brain-tumor: `dicom-node train brain-tumor --output RUN`.
 
-About 25 minutes of one processor core that multiplies bf16 (AMX, avx512_bf16), phantoms included. RUN/brain_tumor is then the
+About 50 minutes of one processor core that multiplies bf16 (AMX, avx512_bf16), phantoms included. RUN/brain_tumor is then the
 model package. Real cases (--data) have FLAIR as their first channel and may have the contrast T1 as their second; the labels
 are called "tumour" and "enhancing tumour".
 """
