@@ -49,11 +49,13 @@ class Context:
         device: "auto", "cpu" or "cuda[:n]"; "auto" takes CUDA where there is a GPU.
         options: the engine's own block of configuration.
         progress: called with a word for the step and the share done, 0..1.
+        memory_limit_bytes: what one pass of a network over a volume may take; None for what usually fits.
     """
 
     device: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress = lambda step, share: None
+    memory_limit_bytes: int | None = None
 
 
 class _Loaded(Protocol):

@@ -10,6 +10,7 @@ Two forms: networks for volumes (`Metadata`, `load_package`) and classifiers of 
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -202,6 +203,11 @@ def algorithm_of(package: ModelPackage | ImagePackage, device: str, parameters: 
     """
     metadata = package.metadata
     return Algorithm(metadata.name, metadata.version, metadata.authors, package.weights_digest, device, parameters)
+
+
+def joint_digest(digests: Sequence[str]) -> str:
+    """One digest for the weights of several packages: that of their digests in hex, one after the other."""
+    return hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
 
 
 def load_package(path: Path, orientations: tuple[str, ...] = ("SPL",)) -> ModelPackage:

@@ -4,7 +4,6 @@ No volume of floating-point numbers exists at the source's resolution: it is rea
 what the network says comes back slab by slab.
 """
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,36 +18,12 @@ from torch import Tensor
 
 from engine.api import Progress
 from engine.models import Metadata, ModelPackage, load_package
-from engine.networks.folding import fold_batch_norm
-from engine.networks.memory import PROBE, activation_bytes_per_voxel
 from engine.resampling import CanonicalGrid, box_to_source, canonical_grid, to_canonical
-from engine.sliding_window import Prediction, Reduce, choose_device, choose_precision, needs_windows, predict, predict_windows
+from engine.sliding_window import Prediction, Reduce, choose_device
 from engine.volume import Volume
+from engine.warm_network import WarmNetwork
 
-CPU_MEMORY_BYTES = 4_000_000_000
-"""For the processor where the configuration sets no limit."""
-GPU_MEMORY_SHARE = 0.8
-"""Of what is free on a GPU."""
-DEFAULT_WINDOW = (96, 96, 96)
 _ANCHORS: dict[str, Literal["centre", "corner"]] = {"SPL": "centre", "RAS": "corner"}
-
-
-@dataclass(frozen=True)
-class NetworkOutput:
-    """What the network says on its own grid, in canonical order.
-
-    Attributes:
-        image: the volume's values there, in its unit.
-        logits: as the network gave them.
-        device: where they were computed, in words.
-        timings_s: seconds per step.
-    """
-
-    grid: CanonicalGrid
-    image: Float32[Tensor, "slices rows columns"]
-    logits: Float32[Tensor, "classes slices rows columns"]
-    device: str
-    timings_s: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -91,27 +66,13 @@ class Segmenter:
         Raises:
             engine.models.ModelPackageError: the package is damaged or changed.
         """
-        self._package = package if isinstance(package, ModelPackage) else load_package(package, ("SPL", "RAS"))
+        opened = package if isinstance(package, ModelPackage) else load_package(package, ("SPL", "RAS"))
         self._device = choose_device(device)
-        example = torch.randn(1, 1, PROBE, PROBE, PROBE, generator=torch.Generator().manual_seed(0)).to(self._device)
-        self._network = fold_batch_norm(self._package.network(self._device), example)
-        self._limit_bytes = memory_limit_bytes
-        self._windows = needs_windows(self._network)
-        self._pass_bytes = (
-            0.0 if self._windows else activation_bytes_per_voxel(self._network, 1, self._device, choose_precision(self._device))
-        )
+        self._network = WarmNetwork(opened, self._device, memory_limit_bytes)
 
     @property
     def metadata(self) -> Metadata:
-        return self._package.metadata
-
-    def logits(self, volume: Volume, progress: Progress = lambda step, share: None) -> NetworkOutput:
-        """What the network says of the volume, for engines that draw the borders themselves."""
-        clock = _Clock()
-        grid, image = self._sample(volume, clock, progress)
-        with clock.step("network"):
-            prediction = self._run(self.metadata.intensity(image), None, progress)
-        return NetworkOutput(grid, image.cpu(), prediction.logits, prediction.device, clock.timings_s)
+        return self._network.metadata
 
     def labels(self, volume: Volume, progress: Progress = lambda step, share: None) -> LabelMap:
         """The label of each voxel of the volume; 0 where the source held padding."""
@@ -120,7 +81,7 @@ class Segmenter:
         with clock.step("network"):
             network_input = self.metadata.intensity(image)
             del image
-            prediction = self._run(network_input, self._reduction(), progress)
+            prediction = self._run(network_input, progress)
             del network_input
         with clock.step("back"):
             try:
@@ -160,27 +121,12 @@ class Segmenter:
                 image = to_canonical(volume, grid, outside, sampling=metadata.sampling)
         return grid, image
 
-    def _run(self, image: Float32[Tensor, "slices rows columns"], reduce: Reduce | None, progress: Progress) -> Prediction:
+    def _run(self, image: Float32[Tensor, "slices rows columns"], progress: Progress) -> Prediction:
         metadata = self.metadata
         progress("network", 0.1)
         turned = image.flip(1, 2).permute(2, 1, 0) if metadata.orientation == "RAS" else image
         outside = float(metadata.intensity(torch.tensor(metadata.intensity.clip[0])))
-        if self._windows:
-            window = metadata.window_voxels or DEFAULT_WINDOW
-            prediction = predict_windows(
-                self._network, turned, outside=outside, window=window, device=self._device, reduce=reduce
-            )
-        else:
-            prediction = predict(
-                self._network,
-                turned,
-                outside=outside,
-                context=metadata.context_voxels,
-                device=self._device,
-                voxels_per_pass=self._voxels_per_pass(image.numel()),
-                reduce=reduce,
-                keep=self._device,
-            )
+        prediction = self._network.predict(turned, outside=outside, reduce=self._reduction(), keep=self._device)
         progress("labels", 0.7)
         if metadata.orientation == "RAS":
             return Prediction(prediction.logits.permute(0, 3, 2, 1).flip(2, 3).contiguous(), prediction.device)
@@ -192,15 +138,6 @@ class Segmenter:
         if len(metadata.labels) == 2:
             return _share_margin if metadata.interpolated == "probabilities" else _margin
         return _softmax if metadata.interpolated == "probabilities" else None
-
-    def _voxels_per_pass(self, voxels: int) -> int:
-        """What the limit leaves for one pass, after the network's input, its padded copy and its output."""
-        limit = self._limit_bytes
-        if limit is None:
-            free = torch.cuda.mem_get_info(self._device)[0] * GPU_MEMORY_SHARE if self._device.type == "cuda" else 0
-            limit = int(free) or CPU_MEMORY_BYTES
-        kept = 1 if len(self.metadata.labels) == 2 else len(self.metadata.labels)
-        return max(1, math.floor((limit - 4 * voxels * (2 + kept)) / self._pass_bytes))
 
 
 def foreground_box(logits: Float32[Tensor, "classes slices rows columns"]) -> tuple[slice, slice, slice]:

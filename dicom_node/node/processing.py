@@ -26,6 +26,7 @@ from dicom_node.schedule import Periodic, Schedule
 
 log = structlog.get_logger()
 
+PASS_SHARE = 0.5  # of the inference process's memory that one pass of a network may take
 SWEEP_S = 1.0
 FOLLOW_UP_S = 5.0
 RETENTION_S = 3600.0
@@ -186,7 +187,9 @@ def engine_spec(configuration: NodeConfiguration, name: str) -> EngineSpec:
     """
     engine = configuration.engine(name)
     options = dict(engine.options) | ({"package": engine.package} if engine.package else {})
-    return EngineSpec(name, engine.module, configuration.inference.device, options)
+    inference = configuration.inference
+    limit = None if inference.memory_limit_bytes is None else round(PASS_SHARE * inference.memory_limit_bytes)
+    return EngineSpec(name, engine.module, inference.device, options, limit)
 
 
 def equipment(configuration: NodeConfiguration) -> Equipment:

@@ -34,12 +34,17 @@ FAILED = " failed"
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """Which engine, and how it is configured."""
+    """Which engine, and how it is configured.
+
+    Attributes:
+        memory_limit_bytes: what one pass of a network may take; None for what usually fits.
+    """
 
     name: str
     module: str = ""
     device: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
+    memory_limit_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,8 @@ class Analyst:
         engine = self._engines.pop(key, None)
         while engine is None and len(self._engines) >= self._warm_engines:
             del self._engines[next(iter(self._engines))]
-        engine = engine or load_engine(spec.name, Context(spec.device, dict(spec.options), progress), spec.module)
+        context = Context(spec.device, dict(spec.options), progress, spec.memory_limit_bytes)
+        engine = engine or load_engine(spec.name, context, spec.module)
         self._engines[key] = engine
         return engine
 

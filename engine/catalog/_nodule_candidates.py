@@ -3,17 +3,14 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float32, Float64
 from scipy import ndimage
-from torch import nn
 
 from engine.catalog._nodule_blobs import find_blobs
 from engine.catalog._nodule_patches import AIR_HU, part_of
-from engine.models import Metadata
 from engine.resampling import canonical_grid, to_canonical
-from engine.sliding_window import predict
 from engine.volume import Volume
+from engine.warm_network import WarmNetwork
 
 CANDIDATE_LEVEL = 0.3
 """Of the network's probability; a candidate is a connected region above it."""
@@ -44,33 +41,27 @@ class Candidate:
     score: float
 
 
-def find_candidates(
-    network: nn.Module, metadata: Metadata, volume: Volume, lung: Bool[np.ndarray, "slices rows columns"], device: torch.device
-) -> tuple[list[Candidate], str]:
-    """Candidates in one lung, and where the network ran.
+def find_candidates(network: WarmNetwork, volume: Volume, lung: Bool[np.ndarray, "slices rows columns"]) -> list[Candidate]:
+    """Candidates in one lung.
 
     Args:
         network: HU patch to background and nodule.
-        metadata: of its package.
         volume: the series.
         lung: one lung on the source grid.
-        device: where to compute.
     """
     part = part_of(volume, _box_around(volume, lung))
-    grid = canonical_grid(part.volume, metadata.spacing_mm)
+    grid = canonical_grid(part.volume, network.metadata.spacing_mm)
     hu = to_canonical(part.volume, grid, AIR_HU)
     marked = part_of(_as_volume(volume, lung), part.box).volume
     inside = _closed((to_canonical(marked, grid, 0.0) > 500).numpy(), grid.spacing_mm[0])
-    outside = float(metadata.intensity(torch.tensor(AIR_HU)))
-    prediction = predict(network, metadata.intensity(hu), outside=outside, context=metadata.context_voxels, device=device)
-    probability = prediction.logits.softmax(0)[1].numpy()
+    probability = network.of_values(hu, AIR_HU).softmax(0)[1].numpy()
     step = grid.spacing_mm[0]
     found = _regions(probability, inside, grid.voxel_ml * 1000)
     for index, diameter in find_blobs(hu.numpy(), inside, step):
         if all(np.linalg.norm(index - other) * step > max(size, diameter) / 2 for other, size, _ in found):
             found.append((index.astype(float), diameter, 0.0))
     origin = np.array(grid.origin_mm)
-    return [Candidate(origin + index[::-1] * step, diameter, score) for index, diameter, score in found], prediction.device
+    return [Candidate(origin + index[::-1] * step, diameter, score) for index, diameter, score in found]
 
 
 def _as_volume(volume: Volume, mask: Bool[np.ndarray, "slices rows columns"]) -> Volume:

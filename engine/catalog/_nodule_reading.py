@@ -1,6 +1,7 @@
 """What the networks say of one candidate: its mask, whether it is a nodule, how malignant it looks."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,14 +9,15 @@ from jaxtyping import Bool, Float32
 from scipy import ndimage
 from torch import Tensor, nn
 
+from engine.api import Context
 from engine.catalog._nodule_candidates import Candidate
 from engine.catalog._nodule_patches import AIR_HU, mask_on_source, patch_grid, patch_of
 from engine.catalog._nodule_shape import Features, features_of
 from engine.explain import grad_cam
-from engine.models import Metadata
+from engine.models import Metadata, ModelPackage, load_package
 from engine.resampling import CanonicalGrid
-from engine.sliding_window import predict
 from engine.volume import Volume
+from engine.warm_network import WarmNetwork
 
 SEGMENTING_SIZE = 64
 STEPS_MM = (0.8, 1.3)
@@ -31,6 +33,7 @@ EDGE_SHARE = 0.42
 SHELL = 6.0
 LARGEST_RADIUS_MM = 20.0
 LUNG_HU, TYPICAL_LUNG_HU = -600, -860
+DETECTOR, CLASSIFIER = "detector", "classifier"
 NOT_A_NODULE, BENIGN, MALIGNANT = 0, 1, 2
 EXPLAINED_LAYER = "layer3"
 
@@ -39,13 +42,25 @@ Patch = Float32[np.ndarray, "slices rows columns"]
 
 @dataclass(frozen=True)
 class Networks:
-    """The two networks, what their packages say, and where they run."""
+    """The two networks; the classifier looks at single patches and needs no tiles."""
 
-    detector: nn.Module
-    detecting: Metadata
+    detector: WarmNetwork
     classifier: nn.Module
-    classifying: Metadata
-    device: torch.device
+    classifier_package: ModelPackage
+
+    @classmethod
+    def open(cls, folder: Path, context: Context) -> "Networks":
+        """Those of a folder with the packages `detector` and `classifier`.
+
+        Raises:
+            engine.models.ModelPackageError: a package is damaged or changed.
+        """
+        detector, package = WarmNetwork.open(folder / DETECTOR, context), load_package(folder / CLASSIFIER)
+        return cls(detector, package.network(detector.device), package)
+
+    @property
+    def classifying(self) -> Metadata:
+        return self.classifier_package.metadata
 
 
 @dataclass(frozen=True)
@@ -109,15 +124,7 @@ def read_candidate(networks: Networks, volume: Volume, candidate: Candidate) -> 
 
 def nodule_probability(networks: Networks, hu: Float32[Tensor, "slices rows columns"]) -> Patch:
     """The detector's probability on a patch."""
-    metadata = networks.detecting
-    prediction = predict(
-        networks.detector,
-        metadata.intensity(hu),
-        outside=float(metadata.intensity(torch.tensor(AIR_HU))),
-        context=metadata.context_voxels,
-        device=networks.device,
-    )
-    return np.asarray(prediction.logits.softmax(0)[1].numpy())
+    return np.asarray(networks.detector.of_values(hu, AIR_HU).softmax(0)[1].numpy())
 
 
 def classifier_input(
@@ -130,7 +137,7 @@ def classifier_input(
 
 def classify(networks: Networks, image: Float32[Tensor, "channels slices rows columns"]) -> list[float]:
     """Probabilities of no nodule, a benign and a malignant one; the mean over mirror images."""
-    views = torch.stack([image, image.flip(1), image.flip(2), image.flip(3)]).to(networks.device)
+    views = torch.stack([image, image.flip(1), image.flip(2), image.flip(3)]).to(networks.detector.device)
     with torch.inference_mode():
         probabilities: list[float] = networks.classifier(views).float().softmax(1).mean(0).cpu().tolist()
     return probabilities

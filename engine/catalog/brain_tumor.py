@@ -17,10 +17,11 @@ from engine.catalog._brain_regions import MINIMUM_FOCUS_ML, Regions, bright_surf
 from engine.catalog._brain_sequence import require_head_flair, why_no_contrast_t1
 from engine.catalog._clock import Clock
 from engine.findings import Algorithm, Code, Findings, Outcome, Segment
-from engine.models import algorithm_of, load_package
+from engine.models import algorithm_of
 from engine.resampling import CanonicalGrid, canonical_grid, to_canonical, to_source
-from engine.sliding_window import STRIDE, choose_device, predict
+from engine.sliding_window import STRIDE
 from engine.volume import Volume
+from engine.warm_network import WarmNetwork
 
 DEFAULT_PACKAGE = Path(__file__).parent.parent / "packages" / "brain_tumor"
 CONTRAST_T1 = "t1c"
@@ -73,15 +74,12 @@ class BrainTumor:
             engine.models.ModelPackageError: the package is damaged or changed.
         """
         self._context = context
-        self._package = load_package(Path(context.options.get("package", DEFAULT_PACKAGE)))
-        self._device = choose_device(context.device)
-        self._network = self._package.network(self._device)
-        self._ran_on = str(self._device)
+        self._network = WarmNetwork.open(Path(context.options.get("package", DEFAULT_PACKAGE)), context)
 
     def algorithm(self) -> Algorithm:
         return algorithm_of(
-            self._package,
-            device=self._ran_on,
+            self._network.package,
+            device=self._network.ran_on,
             parameters=f"mean of the image and its mirror image; foci from {MINIMUM_FOCUS_ML} ml; border half way to the brain",
         )
 
@@ -102,7 +100,7 @@ class BrainTumor:
         remarks = [*volume.remarks, *require_head_flair(volume)]
         clock = Clock()
         self._context.progress("resample", 0.0)
-        grid = canonical_grid(volume, self._package.metadata.spacing_mm)
+        grid = canonical_grid(volume, self._network.metadata.spacing_mm)
         flair = relative_to_brain(to_canonical(volume, grid, 0.0))
         companion = _companion(companions.get(CONTRAST_T1), flair, grid)
         clock.lap("resample")
@@ -125,7 +123,7 @@ class BrainTumor:
         self, flair: Float32[Tensor, "slices rows columns"], contrast_t1: Float32[Tensor, "slices rows columns"] | None
     ) -> Float32[Tensor, "classes slices rows columns"]:
         """Mean of what the network says of the head and of its mirror image; zeros stand for a missing contrast T1."""
-        metadata = self._package.metadata
+        metadata = self._network.metadata
         second = torch.zeros_like(flair) if contrast_t1 is None else metadata.intensity(contrast_t1)
         image = torch.stack([metadata.intensity(flair), second])
         padding = [amount for size in reversed(flair.shape) for amount in (0, -size % STRIDE)]
@@ -133,15 +131,8 @@ class BrainTumor:
         padded = torch.stack([functional.pad(part, padding, value=value) for part, value in zip(image, air, strict=True)])
         total = torch.zeros(())
         for mirrored in (False, True):
-            seen = predict(
-                self._network,
-                padded.flip(-1) if mirrored else padded,
-                outside=air[0],
-                context=metadata.context_voxels,
-                device=self._device,
-            )
-            self._ran_on = seen.device
-            total = total + (seen.logits.flip(-1) if mirrored else seen.logits) / 2
+            seen = self._network.predict(padded.flip(-1) if mirrored else padded, outside=air[0]).logits
+            total = total + (seen.flip(-1) if mirrored else seen) / 2
         return total[:, : flair.shape[0], : flair.shape[1], : flair.shape[2]]
 
     def _nothing(self, clock: Clock, remarks: list[str]) -> Findings:

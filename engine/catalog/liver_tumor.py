@@ -1,6 +1,5 @@
 """Liver and focal liver lesions on CT of the abdomen."""
 
-import hashlib
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,10 +16,10 @@ from engine.catalog._liver_report import LESION, LIVER, MORPHOLOGY, Answer, answ
 from engine.catalog._liver_sense import require_abdomen_ct, why_no_liver
 from engine.catalog._liver_shape import Liver, Surroundings, box_around, fine_grid, main_parts, refine, surroundings
 from engine.findings import Algorithm, Code, Findings, Outcome
-from engine.models import ModelPackage, load_package
+from engine.models import joint_digest
 from engine.resampling import canonical_grid, to_canonical, to_source
-from engine.sliding_window import choose_device, predict
 from engine.volume import Volume
+from engine.warm_network import WarmNetwork
 
 DEFAULT_PACKAGE = Path(__file__).parent.parent / "packages" / "liver_tumor"
 LESION_FOLDER = "lesion"
@@ -53,21 +52,18 @@ class LiverTumor:
         """
         self._context = context
         folder = Path(context.options.get("package", DEFAULT_PACKAGE))
-        self._liver, self._lesion = load_package(folder), load_package(folder / LESION_FOLDER)
-        self._device = choose_device(context.device)
-        self._networks = {package.path: package.network(self._device) for package in (self._liver, self._lesion)}
-        self._ran_on = str(self._device)
+        self._liver, self._lesion = (WarmNetwork.open(each, context) for each in (folder, folder / LESION_FOLDER))
 
     def algorithm(self) -> Algorithm:
         """The digest is that of both networks' digests, one after the other."""
         metadata = self._liver.metadata
-        digests = self._liver.weights_digest + self._lesion.weights_digest
+        digests = [network.package.weights_digest for network in (self._liver, self._lesion)]
         return Algorithm(
             name="dicom-node liver lesions",
             version=metadata.version,
             manufacturer=metadata.authors,
-            weights_digest=hashlib.sha256(digests.encode("ascii")).hexdigest(),
-            device=self._ran_on,
+            weights_digest=joint_digest(digests),
+            device=self._liver.ran_on,
             parameters=f"liver at {metadata.spacing_mm[0]:g} mm, lesions at {self._lesion.metadata.spacing_mm[0]:g} mm",
         )
 
@@ -94,26 +90,13 @@ class LiverTumor:
         self._context.progress("done", 1.0)
         return self._findings(told, clock)
 
-    def _logits(self, package: ModelPackage, values: Float32[Tensor, "slices rows columns"], outside: float) -> Tensor:
-        """Second class minus first."""
-        metadata = package.metadata
-        prediction = predict(
-            self._networks[package.path],
-            metadata.intensity(values),
-            outside=float(metadata.intensity(torch.tensor(outside))),
-            context=metadata.context_voxels,
-            device=self._device,
-        )
-        self._ran_on = prediction.device
-        return prediction.logits[1] - prediction.logits[0]
-
     def _find_liver(self, volume: Volume, clock: Clock) -> tuple[Liver, Surroundings] | None:
         self._context.progress("resample", 0.0)
         coarse = canonical_grid(volume, self._liver.metadata.spacing_mm)
         hu = to_canonical(volume, coarse, OUTSIDE_HU)
         clock.lap("resample")
         self._context.progress("liver", 0.1)
-        margin = self._logits(self._liver, hu, OUTSIDE_HU)
+        margin = _margin(self._liver.of_values(hu, OUTSIDE_HU))
         clock.lap("liver network")
         parts = main_parts(margin)
         if not parts.any():
@@ -133,7 +116,7 @@ class LiverTumor:
         """Probability minus a half where a credible lesion is, below zero elsewhere."""
         self._context.progress("lesions", 0.4)
         relative = torch.from_numpy(liver.hu - liver.level_hu)
-        probability = torch.sigmoid(self._logits(self._lesion, relative, OUTSIDE_HU - liver.level_hu)).numpy()
+        probability = torch.sigmoid(_margin(self._lesion.of_values(relative, OUTSIDE_HU - liver.level_hu))).numpy()
         probability[by_attenuation(liver.hu, liver.mask, liver.level_hu)] = 0.95
         clock.lap("lesion network")
         kept = credible(probability, liver.mask, liver.grid.voxel_ml)
@@ -162,6 +145,11 @@ class LiverTumor:
             reason=reason,
             timings_s=clock.timings_s,
         )
+
+
+def _margin(logits: Float32[Tensor, "2 slices rows columns"]) -> Float32[Tensor, "slices rows columns"]:
+    """Second class minus first."""
+    return logits[1] - logits[0]
 
 
 def _to_full_resolution(volume: Volume, liver: Liver, lesions: Float32[np.ndarray, "slices rows columns"]) -> tuple[Mask, Mask]:

@@ -15,11 +15,11 @@ from engine.catalog._lung_borders import AIR_HU, LungZones, find_zones
 from engine.catalog._lung_plausibility import MINIMUM_SEGMENT_ML, remarks, require_a_person, require_lungs
 from engine.findings import Algorithm, Code, Findings, Measurement, Outcome, Segment
 from engine.geometry.words import count
-from engine.models import algorithm_of, load_package
+from engine.models import algorithm_of
 from engine.reading.rescale import BACKGROUND
 from engine.resampling import CanonicalGrid, canonical_grid, to_canonical, to_source
-from engine.sliding_window import choose_device, predict
 from engine.volume import Volume
+from engine.warm_network import WarmNetwork
 
 DEFAULT_PACKAGE = Path(__file__).parent.parent / "packages" / "lung_segmentation"
 MINIMUM_SLICES = 10
@@ -75,15 +75,12 @@ class LungSegmentation:
             engine.models.ModelPackageError: the package is damaged or changed.
         """
         self._context = context
-        self._package = load_package(Path(context.options.get("package", DEFAULT_PACKAGE)))
-        self._device = choose_device(context.device)
-        self._network = self._package.network(self._device)
-        self._ran_on = str(self._device)
+        self._network = WarmNetwork.open(Path(context.options.get("package", DEFAULT_PACKAGE)), context)
 
     def algorithm(self) -> Algorithm:
         return algorithm_of(
-            self._package,
-            device=self._ran_on,
+            self._network.package,
+            device=self._network.ran_on,
             parameters="border halfway between lung and soft tissue",
         )
 
@@ -96,7 +93,7 @@ class LungSegmentation:
         """
         require_chest_ct(volume)
         clock = Clock()
-        grid = canonical_grid(volume, self._package.metadata.spacing_mm)
+        grid = canonical_grid(volume, self._network.metadata.spacing_mm)
         zones = self._find_zones(volume, grid, clock)
         labels = _draw_borders(volume, grid, zones, lambda share: self._context.progress("borders", share))
         clock.lap("borders")
@@ -105,21 +102,16 @@ class LungSegmentation:
         return findings
 
     def _find_zones(self, volume: Volume, grid: CanonicalGrid, clock: Clock) -> LungZones:
-        metadata = self._package.metadata
         self._context.progress("resample", 0.0)
         hu = to_canonical(volume, grid, OUTSIDE_HU)
         require_a_person(hu.numpy())
         clock.lap("resample")
         self._context.progress("network", 0.2)
-        outside = float(metadata.intensity(torch.tensor(OUTSIDE_HU)))
-        prediction = predict(
-            self._network, metadata.intensity(hu), outside=outside, context=metadata.context_voxels, device=self._device
-        )
-        self._ran_on = prediction.device
+        logits = self._network.of_values(hu, OUTSIDE_HU)
         clock.lap("network")
         self._context.progress("zones", 0.5)
-        prediction.logits[0] -= BACKGROUND_HANDICAP
-        zones = find_zones(hu.numpy(), prediction.logits.argmax(0).to(torch.uint8).numpy(), grid.spacing_mm)
+        logits[0] -= BACKGROUND_HANDICAP
+        zones = find_zones(hu.numpy(), logits.argmax(0).to(torch.uint8).numpy(), grid.spacing_mm)
         clock.lap("zones")
         return zones
 

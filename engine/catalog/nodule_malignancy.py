@@ -1,8 +1,7 @@
 """Lung nodules on CT: found, drawn, measured, and judged for malignancy."""
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +10,7 @@ from jaxtyping import Bool
 from pydantic import BaseModel, ConfigDict
 
 from engine.api import Context, EngineInfo, Refusal
+from engine.catalog._clock import Clock
 from engine.catalog._nodule_candidates import find_candidates
 from engine.catalog._nodule_patches import field_on_source
 from engine.catalog._nodule_reading import Networks, Reading, explain, read_candidate
@@ -19,12 +19,10 @@ from engine.catalog._nodule_risk import SizeModel, Spiculation
 from engine.catalog.lung_segmentation import LungSegmentation, require_chest_ct
 from engine.findings import Algorithm, Code, Explanation, Findings, Outcome, Segment
 from engine.geometry.words import count
-from engine.models import ModelPackage, algorithm_of, load_package
-from engine.sliding_window import choose_device
+from engine.models import ModelPackage, joint_digest
 from engine.volume import PatientFacts, Volume
 
 DEFAULT_PACKAGE = Path(__file__).parent.parent / "packages" / "nodule_malignancy"
-DETECTOR, CLASSIFIER = "detector", "classifier"
 THICKEST_MM = 4.0
 GOOD_STEP_MM = 3.0
 COARSEST_PIXEL_MM = 1.5
@@ -52,21 +50,6 @@ class _Fitted(BaseModel):
     spiculation_roughness: float
 
 
-@dataclass
-class _Clock:
-    """Seconds per step, told as progress too."""
-
-    progress: Callable[[str, float], None]
-    timings_s: dict[str, float] = field(default_factory=dict)
-    started: float = field(default_factory=time.perf_counter)
-
-    def lap(self, step: str, share: float) -> None:
-        now = time.perf_counter()
-        self.timings_s[step] = self.timings_s.get(step, 0.0) + now - self.started
-        self.started = now
-        self.progress(step, share)
-
-
 class NoduleMalignancy:
     """Finds nodules within the lungs and says of each how large, how dense and how suspicious it is."""
 
@@ -90,28 +73,22 @@ class NoduleMalignancy:
         """
         self._context = context
         folder = Path(context.options.get("package", DEFAULT_PACKAGE))
-        self._detector, self._classifier = load_package(folder / DETECTOR), load_package(folder / CLASSIFIER)
-        device = choose_device(context.device)
-        self._networks = Networks(
-            detector=self._detector.network(device),
-            detecting=self._detector.metadata,
-            classifier=self._classifier.network(device),
-            classifying=self._classifier.metadata,
-            device=device,
-        )
-        self._model = _feature_model(self._classifier)
+        self._networks = Networks.open(folder, context)
+        self._model = feature_model(self._networks.classifier_package)
         lungs = {"package": context.options["lung_package"]} if "lung_package" in context.options else {}
-        self._lungs = LungSegmentation(Context(device=context.device, options=lungs))
-        self._ran_on = str(device)
+        self._lungs = LungSegmentation(replace(context, options=lungs, progress=lambda step, share: None))
 
     def algorithm(self) -> Algorithm:
-        return algorithm_of(
-            self._classifier,
-            device=self._ran_on,
-            parameters=(
-                f"reported from probability {NODULE_LEVEL} and {SMALLEST_REPORTED_MM:.0f} mm; "
-                f"detector {self._detector.weights_digest[:12]}; lungs {self._lungs.algorithm().weights_digest[:12]}"
-            ),
+        """The digest is that of the digests of detector, classifier and lungs, one after the other."""
+        metadata, lungs = self._networks.classifying, self._lungs.algorithm()
+        digests = [self._networks.detector.package.weights_digest, self._networks.classifier_package.weights_digest]
+        return Algorithm(
+            name="dicom-node lung nodules",
+            version=metadata.version,
+            manufacturer=metadata.authors,
+            weights_digest=joint_digest([*digests, lungs.weights_digest]),
+            device=self._networks.detector.ran_on,
+            parameters=f"reported from probability {NODULE_LEVEL} and {SMALLEST_REPORTED_MM:.0f} mm",
         )
 
     def analyse(self, volume: Volume) -> Findings:
@@ -121,7 +98,7 @@ class NoduleMalignancy:
             Refusal: not a CT of the chest, slices too thick or too few, pixels too large, no lungs.
         """
         require_fine_chest_ct(volume)
-        clock = _Clock(self._context.progress)
+        clock = Clock(self._context.progress)
         found = self._lungs.analyse(volume)
         clock.lap("lungs", 0.2)
         if found.outcome is not Outcome.FINDINGS:
@@ -136,11 +113,9 @@ class NoduleMalignancy:
         self._context.progress("done", 1.0)
         return findings
 
-    def _read(self, volume: Volume, lung: Segment, clock: _Clock) -> list[tuple[Segment, Reading]]:
+    def _read(self, volume: Volume, lung: Segment, clock: Clock) -> list[tuple[Segment, Reading]]:
         """The candidates of one lung that are nodules."""
-        candidates, self._ran_on = find_candidates(
-            self._networks.detector, self._networks.detecting, volume, lung.mask, self._networks.device
-        )
+        candidates = find_candidates(self._networks.detector, volume, lung.mask)
         clock.lap("candidates", 0.6)
         readings = [read_candidate(self._networks, volume, candidate) for candidate in candidates]
         clock.lap("readings", 0.8)
@@ -157,7 +132,7 @@ class NoduleMalignancy:
         upper = _is_upper(volume, lung.mask, float(reading.candidate.centre_mm[2]))
         return nodule_of(volume, reading, laterality, self._model, upper=upper)
 
-    def _findings(self, volume: Volume, nodules: list[Nodule], remarks: tuple[str, ...], clock: _Clock) -> Findings:
+    def _findings(self, volume: Volume, nodules: list[Nodule], remarks: tuple[str, ...], clock: Clock) -> Findings:
         patient = volume.patient or PatientFacts()
         segments = tuple(
             segment_of(volume, nodule, number, patient, len(nodules)) for number, nodule in enumerate(nodules, start=1)
@@ -203,7 +178,7 @@ def require_fine_chest_ct(volume: Volume) -> None:
         raise Refusal(f"The slices cover only {coverage:.0f} mm; nodules are looked for from {LEAST_COVERAGE_MM:.0f} mm on.")
 
 
-def _feature_model(package: ModelPackage) -> FeatureModel:
+def feature_model(package: ModelPackage) -> FeatureModel:
     fitted = _Fitted.model_validate((package.metadata.model_extra or {})["fitted"])
     return FeatureModel(
         SizeModel(fitted.size_slope, fitted.size_intercept),

@@ -127,14 +127,6 @@ def test_a_network_that_normalises_over_what_it_sees_gets_windows(tmp_path: Path
     assert found.labels.shape == volume.voxels.shape
 
 
-def test_an_engine_can_have_the_logits_and_the_image_they_come_from(tmp_path: Path, volume: Volume) -> None:
-    output = Segmenter(_package(tmp_path / "tiny"), "cpu").logits(volume)
-    assert output.logits.shape == (2, *output.grid.shape)
-    assert output.image.shape == output.grid.shape
-    assert output.image.min() < -900
-    assert set(output.timings_s) == {"resample", "network"}
-
-
 def test_padding_is_never_labelled(tmp_path: Path, volume: Volume) -> None:
     segmenter = Segmenter(_package(tmp_path / "tiny"), "cpu")
     where = segmenter.labels(volume).labels > 0

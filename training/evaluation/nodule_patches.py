@@ -9,13 +9,12 @@ import numpy as np
 from jaxtyping import Bool
 from scipy.ndimage import center_of_mass
 
+from engine.api import Context
 from engine.catalog._nodule_candidates import Candidate
 from engine.catalog._nodule_reading import COARSE_FROM_MM, Networks, read_candidate
 from engine.catalog._nodule_report import FeatureModel, Nodule, nodule_of
-from engine.catalog.nodule_malignancy import CLASSIFIER, DEFAULT_PACKAGE, DETECTOR, _feature_model
+from engine.catalog.nodule_malignancy import DEFAULT_PACKAGE, feature_model
 from engine.findings import Code
-from engine.models import load_package
-from engine.sliding_window import choose_device
 from engine.volume import Volume
 from training.errors import TrainingError
 from training.evaluation.cases import ScoredCase, to_mm
@@ -89,16 +88,8 @@ def load_judge(package: Path | None = None, device: str = "cpu") -> Judge:
         engine.models.ModelPackageError: the package is damaged.
     """
     folder = package or DEFAULT_PACKAGE
-    detector, classifier = load_package(folder / DETECTOR), load_package(folder / CLASSIFIER)
-    chosen = choose_device(device)
-    networks = Networks(
-        detector=detector.network(chosen),
-        detecting=detector.metadata,
-        classifier=classifier.network(chosen),
-        classifying=classifier.metadata,
-        device=chosen,
-    )
-    return Judge(networks, _feature_model(classifier))
+    networks = Networks.open(folder, Context(device=device))
+    return Judge(networks, feature_model(networks.classifier_package))
 
 
 def judge_patches(judge: Judge, patches: Iterable[LabelledPatch]) -> Iterator[PatchResult]:

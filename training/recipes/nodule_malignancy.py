@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
+from engine.catalog._nodule_reading import CLASSIFIER, DETECTOR
 from engine.catalog._nodule_risk import PUBLISHED
-from engine.catalog.nodule_malignancy import CLASSIFIER, DETECTOR
 from engine.models import Intensity, ModelPackage
 from engine.networks.build import build_network
 from engine.sliding_window import predict
