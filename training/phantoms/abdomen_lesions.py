@@ -10,7 +10,10 @@ from training.phantoms.fields import Draw
 
 SMALLEST_MM, LARGEST_MM = 5.0, 80.0
 """Diameters."""
-FAINTEST_HU = 12.0
+USUALLY_FROM_MM = 9.0
+"""Most are at least as large as what can be told from noise and vessels."""
+FAINTEST_HU = 20.0
+"""Fainter ones drown in the noise: to learn them is to learn to guess."""
 _KINDS = (0, 0, 0, 0, 1, 1, 2, 3, 3, 4)
 """Hypodense, cystic, hyperdense, rimmed, calcified: how often."""
 
@@ -25,7 +28,8 @@ def paint_lesions(canvas: Canvas, liver: Tensor, veins: Tensor, draw: Draw, *, s
     largest = LARGEST_MM if draw.chance(0.3) else draw.uniform(12, 40)
     for _ in range(draw.count(1, 4) if draw.chance(0.7) else draw.count(5, 14)):
         centre = places[int(draw.uniform(0, len(places) - 1e-3))].tolist()
-        radius = math.exp(draw.uniform(math.log(SMALLEST_MM / 2), math.log(largest / 2)))
+        smallest = SMALLEST_MM if draw.chance(0.25) else USUALLY_FROM_MM
+        radius = math.exp(draw.uniform(math.log(smallest / 2), math.log(largest / 2)))
         kind = usual if draw.chance(0.75) else _KINDS[draw.count(0, len(_KINDS) - 1)]
         lesions |= _paint_lesion(canvas, liver, centre, radius, kind, base, draw)
     return lesions
