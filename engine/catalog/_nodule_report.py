@@ -20,6 +20,7 @@ _LUNG = Code("39607008", "SCT", "Lung")
 _LONG_AXIS = Code("103339001", "SCT", "Long Axis")
 _SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
 _ATTENUATION = Code("112031", "DCM", "Attenuation Coefficient")
+_CERTAINTY = Code("111012", "DCM", "Certainty of Finding")
 _MEAN = Code("373098007", "SCT", "Mean")
 _CANCER = Code("111047", "DCM", "Probability of cancer")
 _FEATURE_MODEL = Code("FEATURE-MODEL", SCHEME, "Logistic model of size, attenuation and spiculation")
@@ -93,7 +94,7 @@ def segment_of(volume: Volume, nodule: Nodule, number: int, patient: PatientFact
         nodule: to report.
         number: from 1, by volume.
         patient: age and sex where known.
-        count: of all nodules.
+        count: of all nodules seen, reported or not.
     """
     features = nodule.reading.features
     risk = brock(
@@ -121,6 +122,7 @@ def segment_of(volume: Volume, nodule: Nodule, number: int, patient: PatientFact
 def _measurements(volume: Volume, nodule: Nodule, risk: float | None) -> tuple[Measurement, ...]:
     mean_hu = float(volume.voxels[nodule.mask].mean(dtype=np.float64))
     found = [
+        Measurement(_CERTAINTY, 100 * nodule.reading.nodule, _PERCENT),
         Measurement(_LONG_AXIS, nodule.axes.long_mm, _MILLIMETRE),
         Measurement(_SHORT_AXIS, nodule.axes.short_mm, _MILLIMETRE),
         Measurement(_ATTENUATION, mean_hu, _HOUNSFIELD, _MEAN),

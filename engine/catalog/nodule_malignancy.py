@@ -1,7 +1,7 @@
 """Lung nodules on CT: found, drawn, measured, and judged for malignancy."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,9 +30,7 @@ LEAST_COVERAGE_MM = 100.0
 NODULE_LEVEL = 0.35
 """Probability of being a nodule from which a candidate is reported."""
 SMALLEST_REPORTED_MM = 4.0
-MOST_REPORTED = 6
-SAME_NODULE_SHARE = 0.3
-"""Overlap, as a share of the smaller one, from which two masks are one nodule."""
+MOST_REPORTED = 5
 _CALIBRATION = (
     "The probabilities of the feature model and the network are calibrated to ratings of readers (LIDC-IDRI, about half of the "
     "rated nodules suspicious); in screening the risk is lower: see the Brock model."
@@ -48,6 +46,14 @@ class _Fitted(BaseModel):
     size_intercept: float
     spiculation_intercept: float
     spiculation_roughness: float
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is held for a nodule, and the lung it lies in."""
+
+    lung: Segment
+    reading: Reading
 
 
 class NoduleMalignancy:
@@ -103,40 +109,36 @@ class NoduleMalignancy:
         clock.lap("lungs", 0.2)
         if found.outcome is not Outcome.FINDINGS:
             raise Refusal(f"{found.reason} Nodules are looked for in lungs only.")
-        readings = [reading for lung in found.segments for reading in self._read(volume, lung, clock)]
-        nodules = _distinct(
-            by_volume([nodule for lung, reading in readings if (nodule := self._nodule(volume, lung, reading))])
-        )
-        kept = by_volume(sorted(nodules, key=_suspicion, reverse=True)[:MOST_REPORTED])
-        remarks = (*found.remarks, *_remarks(volume, len(nodules)))
-        findings = self._findings(volume, kept, remarks, clock)
+        seen = _distinct([each for lung in found.segments for each in self._read(volume, lung, clock)])
+        likeliest = sorted(seen, key=lambda each: -each.reading.nodule)[:MOST_REPORTED]
+        nodules = by_volume([nodule for each in likeliest if (nodule := self._nodule(volume, each))])
+        remarks = (*found.remarks, *_remarks(volume, len(seen)))
+        findings = self._findings(volume, nodules, len(seen), remarks, clock)
         self._context.progress("done", 1.0)
         return findings
 
-    def _read(self, volume: Volume, lung: Segment, clock: Clock) -> list[tuple[Segment, Reading]]:
+    def _read(self, volume: Volume, lung: Segment, clock: Clock) -> list[_Seen]:
         """The candidates of one lung that are nodules."""
         candidates = find_candidates(self._networks.detector, volume, lung.mask)
         clock.lap("candidates", 0.6)
         readings = [read_candidate(self._networks, volume, candidate) for candidate in candidates]
         clock.lap("readings", 0.8)
         return [
-            (lung, reading)
+            _Seen(lung, reading)
             for reading in readings
             if reading and reading.nodule >= NODULE_LEVEL and reading.features.diameter_mm >= SMALLEST_REPORTED_MM
         ]
 
-    def _nodule(self, volume: Volume, lung: Segment, reading: Reading) -> Nodule | None:
-        laterality = lung.laterality
+    def _nodule(self, volume: Volume, seen: _Seen) -> Nodule | None:
+        laterality = seen.lung.laterality
         if laterality is None:
-            raise ValueError(f"{lung.key} has no side")
-        upper = _is_upper(volume, lung.mask, float(reading.candidate.centre_mm[2]))
-        return nodule_of(volume, reading, laterality, self._model, upper=upper)
+            raise ValueError(f"{seen.lung.key} has no side")
+        upper = _is_upper(volume, seen.lung.mask, float(seen.reading.candidate.centre_mm[2]))
+        return nodule_of(volume, seen.reading, laterality, self._model, upper=upper)
 
-    def _findings(self, volume: Volume, nodules: list[Nodule], remarks: tuple[str, ...], clock: Clock) -> Findings:
+    def _findings(self, volume: Volume, nodules: list[Nodule], seen: int, remarks: tuple[str, ...], clock: Clock) -> Findings:
         patient = volume.patient or PatientFacts()
-        segments = tuple(
-            segment_of(volume, nodule, number, patient, len(nodules)) for number, nodule in enumerate(nodules, start=1)
-        )
+        segments = tuple(segment_of(volume, nodule, number, patient, seen) for number, nodule in enumerate(nodules, start=1))
         clock.lap("measurements", 0.9)
         explanations = tuple(self._explanation(volume, nodule, number) for number, nodule in enumerate(nodules, start=1))
         clock.lap("explanations", 0.95)
@@ -192,22 +194,22 @@ def _remarks(volume: Volume, found: int) -> list[str]:
     if step > GOOD_STEP_MM:
         remarks.append(f"Slices of {step:.1f} mm: small nodules may be missed and sizes are uncertain.")
     if found > MOST_REPORTED:
-        remarks.append(f"{count(found, 'nodule')} found; only the {MOST_REPORTED} most suspicious are reported.")
+        remarks.append(f"{count(found, 'nodule')} found; only the {MOST_REPORTED} likeliest to be nodules are reported.")
     return remarks
 
 
-def _suspicion(nodule: Nodule) -> float:
-    return nodule.reading.nodule * (0.2 + nodule.feature_probability + nodule.reading.malignant)
-
-
-def _distinct(nodules: Sequence[Nodule]) -> list[Nodule]:
-    """Without those that lie within a larger one."""
-    kept: list[Nodule] = []
-    for nodule in nodules:
-        size = np.count_nonzero(nodule.mask)
-        if all(np.count_nonzero(nodule.mask & other.mask) < SAME_NODULE_SHARE * size for other in kept):
-            kept.append(nodule)
+def _distinct(seen: Sequence[_Seen]) -> list[_Seen]:
+    """Without those whose centre lies within a larger one; largest first."""
+    kept: list[_Seen] = []
+    for each in sorted(seen, key=lambda each: -each.reading.features.diameter_mm):
+        centre = each.reading.candidate.centre_mm
+        if all(np.linalg.norm(centre - other.reading.candidate.centre_mm) > _radius_mm(other) for other in kept):
+            kept.append(each)
     return kept
+
+
+def _radius_mm(seen: _Seen) -> float:
+    return seen.reading.features.diameter_mm / 2
 
 
 def _is_upper(volume: Volume, lung: Bool[np.ndarray, "slices rows columns"], height_mm: float) -> bool:
