@@ -23,7 +23,7 @@ from bench.real_projections import projection_lines
 from bench.real_tables import as_markdown
 from engine.api import Refusal
 from engine.findings import Outcome
-from engine.loading import available
+from engine.loading import available, engine_class
 from tests.real_data import DEFAULT, RealData, find_real_data
 from training.evaluation.run import REFUSED, evaluate_case
 from training.evaluation.subject import Subject, identity_of
@@ -74,9 +74,14 @@ class EngineResult:
     failure: str = ""
 
 
+def shipped() -> tuple[str, ...]:
+    """The engines that have a model of their own."""
+    return tuple(name for name in available() if hasattr(sys.modules[engine_class(name).__module__], "DEFAULT_PACKAGE"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", action="append", choices=available(), help="only this one; may be repeated")
+    parser.add_argument("--engine", action="append", choices=shipped(), help="only this one; may be repeated")
     parser.add_argument("--case", action="append", choices=[case.name for case in CASES], help="only this one; may be repeated")
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--alone", type=Path, help=argparse.SUPPRESS)
@@ -89,7 +94,7 @@ def main() -> None:
         chosen.alone.write_text(json.dumps(asdict(made), allow_nan=False), encoding="utf-8")
         return
     real_data()
-    results = [in_its_own_process(engine, chosen) for engine in chosen.engine or available()]
+    results = [in_its_own_process(engine, chosen) for engine in chosen.engine or shipped()]
     (chosen.output / f"{NAME}.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     text = as_markdown(results)
     (chosen.output / f"{NAME}.md").write_text(text, encoding="utf-8")

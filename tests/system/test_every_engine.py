@@ -12,6 +12,7 @@ import torch
 from engine.loading import available, engine_class
 from engine.networks.build import build_network
 from tests.conformance.judges import judge
+from tests.engine.test_segmentation import LUNGS, package
 from tests.node_process import Target, dcmsend, node
 from tests.pacs_servers import storescp
 from tests.returned_results import read_all, returned, words
@@ -69,12 +70,21 @@ def _radiographs(_request: pytest.FixtureRequest, directory: Path) -> Source:
     return Source(directory / "source", f"package = {json.dumps(str(package))}\n", rule)
 
 
+def _own_package(request: pytest.FixtureRequest, directory: Path) -> Source:
+    """The lungs' weights as a package that says its structures itself."""
+    source = _thorax(request, directory)
+    folder = package(directory / "package", LUNGS)
+    rule = '\n[[rule]]\nengine = "segmentation"\nwhen = { modality = "CT" }\n'
+    return Source(source.folder, f"package = {json.dumps(str(folder))}\n", rule)
+
+
 SOURCES: dict[str, Make] = {
     "lung-segmentation": _thorax,
     "nodule-malignancy": _real("chest_ct"),
     "liver-tumor": _real("abdomen_ct"),
     "brain-tumor": _head,
     "image-classifier": _radiographs,
+    "segmentation": _own_package,
 }
 QUICK = {"image-classifier"}
 
