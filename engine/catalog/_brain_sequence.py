@@ -1,15 +1,18 @@
 """Whether a series is FLAIR, or T1 with contrast agent, as far as header and image tell."""
 
-import numpy as np
-
 from engine.api import Refusal
-from engine.geometry.words import count
+from engine.catalog._stack_limits import StackLimits
 from engine.volume import SequenceFacts, Volume
 
-MINIMUM_SLICES = 8
-MINIMUM_COVERAGE_MM = 60.0
-MAXIMUM_STEP_MM = 10.0
-PIXEL_SPACING_RANGE_MM = (0.2, 4.0)
+LIMITS = StackLimits(
+    task="brain tumour detection",
+    modality="MR",
+    region="an MR of the head",
+    minimum_slices=8,
+    minimum_coverage_mm=60.0,
+    maximum_step_mm=10.0,
+    pixel_spacing_range_mm=(0.2, 4.0),
+)
 FLAIR_INVERSION_MS = 1500.0
 """Fluid is suppressed from 1650 ms (3D at 1.5 T, long trains) to 2900 ms; fat and T1 contrast need 100 to 1300 ms."""
 SHORT_ECHO_MS = 45.0
@@ -41,9 +44,7 @@ def require_head_flair(volume: Volume) -> tuple[str, ...]:
     Raises:
         Refusal: with the reason for the physician.
     """
-    if volume.modality != "MR":
-        raise Refusal(f"Brain tumour detection needs MR; this series is {volume.modality or 'of unknown modality'}.")
-    _require_coverage(volume)
+    LIMITS.require(volume)
     facts = volume.sequence or SequenceFacts()
     other = _why_no_flair(facts)
     if other:
@@ -87,21 +88,3 @@ def _says_flair(facts: SequenceFacts) -> bool:
     long_inversion = facts.inversion_time_ms is not None and facts.inversion_time_ms >= FLAIR_INVERSION_MS
     named = bool(_FLAIR_WORDS & set(facts.words)) and ("T1" not in facts.words or "T2" in facts.words)
     return named or long_inversion
-
-
-def _require_coverage(volume: Volume) -> None:
-    slices = len(volume.voxels)
-    if slices < MINIMUM_SLICES:
-        raise Refusal(f"Only {count(slices, 'slice')}; brain tumour detection needs at least {MINIMUM_SLICES}.")
-    coverage = float(np.ptp(volume.along_normal_mm))
-    if coverage < MINIMUM_COVERAGE_MM:
-        raise Refusal(
-            f"The slices cover only {coverage:.0f} mm; brain tumour detection needs at least {MINIMUM_COVERAGE_MM:.0f} mm."
-        )
-    step = volume.spacing_mm[0]
-    if step > MAXIMUM_STEP_MM:
-        raise Refusal(f"The slices are {step:.1f} mm apart; brain tumour detection needs {MAXIMUM_STEP_MM:.0f} mm or less.")
-    low, high = PIXEL_SPACING_RANGE_MM
-    if not all(low <= spacing <= high for spacing in volume.pixel_spacing_mm):
-        spacing = " x ".join(f"{value:.3g}" for value in volume.pixel_spacing_mm)
-        raise Refusal(f"The pixel spacing of {spacing} mm is not that of an MR of the head.")

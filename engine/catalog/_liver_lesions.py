@@ -1,11 +1,8 @@
 """Focal lesions in a liver: which of the network's voxels are some, and how large and how dense each of them is."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, Int32
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
 
 LEVEL = 0.5
 """Probability from which a voxel belongs to a lesion."""
@@ -27,14 +24,6 @@ FAT_HU = -40.0
 ENCLOSED_SHARE = 0.8
 
 Mask = Bool[np.ndarray, "slices rows columns"]
-
-
-@dataclass(frozen=True)
-class Axes:
-    """Longest diameter in a slice and the longest across it, in mm."""
-
-    long_mm: float
-    short_mm: float
 
 
 def credible(probability: Float32[np.ndarray, "slices rows columns"], liver: Mask, voxel_ml: float) -> Mask:
@@ -89,23 +78,6 @@ def split(lesions: Mask) -> tuple[Int32[np.ndarray, "slices rows columns"], int]
     numbers = np.zeros(number + 1, np.int32)
     numbers[order + 1] = np.arange(1, number + 1)
     return numbers[labels], number
-
-
-def axes(mask: Mask, pixel_spacing_mm: tuple[float, float]) -> Axes:
-    """Diameters on the slice with the largest area, from pixel edge to pixel edge."""
-    plane = mask[int(np.count_nonzero(mask, axis=(1, 2)).argmax())]
-    places = np.argwhere(plane)
-    corners = np.concatenate([places + shift for shift in ((0, 0), (0, 1), (1, 0), (1, 1))]) * np.array(pixel_spacing_mm)
-    try:
-        hull = corners[ConvexHull(corners).vertices]
-    except QhullError as error:
-        raise ValueError("a lesion without an area has no diameter") from error
-    ways = hull[:, None] - hull[None]
-    lengths = np.hypot(ways[..., 0], ways[..., 1])
-    first, second = np.unravel_index(int(lengths.argmax()), lengths.shape)
-    along = ways[first, second] / lengths[first, second]
-    across = hull @ np.array([-along[1], along[0]])
-    return Axes(float(lengths.max()), float(np.ptp(across)))
 
 
 def attenuation_class(values: Int16[np.ndarray, " voxels"], liver_hu: float) -> str:

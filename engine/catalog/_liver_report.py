@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from engine.catalog._liver_lesions import attenuation_class, axes, split
+from engine.catalog._diameters import axes_of
+from engine.catalog._liver_lesions import attenuation_class, split
 from engine.catalog._liver_sense import is_cut
 from engine.findings import Code, Evaluation, Measurement, Segment
 from engine.geometry.words import count
@@ -89,7 +90,7 @@ def _liver_segment(volume: Volume, mask: Mask) -> Segment:
 
 
 def _lesion_segment(volume: Volume, mask: Mask, number: int, level_hu: float) -> Segment:
-    diameters = axes(mask, volume.pixel_spacing_mm)
+    diameters = axes_of(volume, mask)
     numbers = (
         Measurement(_LONG_AXIS, diameters.long_mm, _MILLIMETRE),
         Measurement(_SHORT_AXIS, diameters.short_mm, _MILLIMETRE),

@@ -5,15 +5,18 @@ from jaxtyping import Bool
 
 from engine.api import Refusal
 from engine.catalog._liver_shape import Surroundings
-from engine.geometry.words import count
-from engine.reading.rescale import BACKGROUND
+from engine.catalog._stack_limits import StackLimits, require_air
 from engine.volume import Volume
 
-MINIMUM_SLICES = 10
-MINIMUM_COVERAGE_MM = 70.0
-MAXIMUM_STEP_MM = 10.0
-PIXEL_SPACING_RANGE_MM = (0.2, 5.0)
-AIR_HU = -300
+LIMITS = StackLimits(
+    task="liver analysis",
+    modality="CT",
+    region="a CT of a person's trunk",
+    minimum_slices=10,
+    minimum_coverage_mm=70.0,
+    maximum_step_mm=10.0,
+    pixel_spacing_range_mm=(0.2, 5.0),
+)
 LIVER_ML = (400.0, 4000.0)
 LEAST_CUT_ML = 150.0
 """Of a liver of which the scan shows a part."""
@@ -34,26 +37,8 @@ def require_abdomen_ct(volume: Volume) -> None:
     """
     if volume.modality == "MR":
         raise Refusal("Liver lesions are looked for on CT only: the networks were not trained on MR.")
-    if volume.modality != "CT":
-        raise Refusal(f"Liver analysis needs CT; this series is {volume.modality or 'of unknown modality'}.")
-    slices = len(volume.voxels)
-    if slices < MINIMUM_SLICES:
-        raise Refusal(f"Only {count(slices, 'slice')}; liver analysis needs at least {MINIMUM_SLICES}.")
-    coverage = float(np.ptp(volume.along_normal_mm))
-    if coverage < MINIMUM_COVERAGE_MM:
-        raise Refusal(f"The slices cover only {coverage:.0f} mm; liver analysis needs at least {MINIMUM_COVERAGE_MM:.0f} mm.")
-    step = volume.spacing_mm[0]
-    if step > MAXIMUM_STEP_MM:
-        raise Refusal(f"The slices are {step:.1f} mm apart; liver analysis needs {MAXIMUM_STEP_MM:.0f} mm or less.")
-    low, high = PIXEL_SPACING_RANGE_MM
-    if not all(low <= spacing <= high for spacing in volume.pixel_spacing_mm):
-        spacing = " x ".join(f"{value:.3g}" for value in volume.pixel_spacing_mm)
-        raise Refusal(f"The pixel spacing of {spacing} mm is not that of a CT of a person's trunk.")
-    if not any(((plane > BACKGROUND["CT"]) & (plane < AIR_HU)).any() for plane in volume.voxels):
-        raise Refusal(
-            f"No voxel is as dark as air, none even below {AIR_HU} HU: Rescale Intercept seems to be wrong. "
-            "Send the original images."
-        )
+    LIMITS.require(volume)
+    require_air(volume)
 
 
 def why_no_liver(volume: Volume, liver: Mask, level_hu: float, place: Surroundings) -> str:

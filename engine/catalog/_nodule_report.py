@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
+from engine.catalog._diameters import Axes, axes_of
 from engine.catalog._nodule_reading import Reading, source_mask
 from engine.catalog._nodule_risk import SizeModel, Spiculation, brock, lung_rads, malignancy
-from engine.catalog._nodule_shape import Axes, axes_of
 from engine.findings import Code, Evaluation, Measurement, Segment
 from engine.volume import PatientFacts, Volume
 

@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
-
-from engine.volume import Volume
 
 CALCIUM_HU = 220
 CALCIFIED_SHARE = 0.25
@@ -26,19 +23,6 @@ Patch = Float32[np.ndarray, "slices rows columns"]
 
 
 @dataclass(frozen=True, slots=True)
-class Axes:
-    """Diameters in the slice where the nodule is longest, and the slice's index."""
-
-    long_mm: float
-    short_mm: float
-    slice_index: int
-
-    @property
-    def mean_mm(self) -> float:
-        return (self.long_mm + self.short_mm) / 2
-
-
-@dataclass(frozen=True, slots=True)
 class Features:
     """A nodule on its isotropic patch.
 
@@ -53,38 +37,6 @@ class Features:
     attenuation: str
     solid_diameter_mm: float
     sphericity: float
-
-
-def axes_of(volume: Volume, mask: Mask) -> Axes:
-    """Long axis and the longest perpendicular to it, over all source slices."""
-    best = Axes(0.0, 0.0, 0)
-    for index in np.flatnonzero(mask.any(axis=(1, 2))):
-        corners = _corners(mask[index], volume.pixel_spacing_mm)
-        long_mm, short_mm = _feret(corners)
-        if long_mm > best.long_mm:
-            best = Axes(long_mm, short_mm, int(index))
-    return best
-
-
-def _corners(plane: Bool[np.ndarray, "rows columns"], spacing_mm: tuple[float, float]) -> Float64[np.ndarray, "points 2"]:
-    """Points of the outline in mm: the middles of the sides of the outermost pixels."""
-    places = np.argwhere(plane & ~ndimage.binary_erosion(plane)).astype(float)
-    sides = np.concatenate([places + shift for shift in ((0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5))]) * spacing_mm
-    try:
-        return np.asarray(sides[ConvexHull(sides).vertices])
-    except QhullError:
-        return sides
-
-
-def _feret(points: Float64[np.ndarray, "points 2"]) -> tuple[float, float]:
-    """Largest distance of two points, and the extent across it."""
-    differences = points[:, None] - points[None]
-    lengths = np.hypot(differences[..., 0], differences[..., 1])
-    first, second = np.unravel_index(int(lengths.argmax()), lengths.shape)
-    long_mm = float(lengths[first, second])
-    way = differences[first, second] / max(long_mm, 1e-6)
-    across = points @ np.array([-way[1], way[0]])
-    return long_mm, float(np.ptp(across))
 
 
 def features_of(hu: Patch, mask: Mask, step_mm: float) -> Features:

@@ -9,23 +9,27 @@ import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 
-from engine.api import Context, EngineInfo, Refusal
+from engine.api import Context, EngineInfo
 from engine.catalog._clock import Clock
-from engine.catalog._lung_borders import AIR_HU, LungZones, find_zones
+from engine.catalog._lung_borders import LungZones, find_zones
 from engine.catalog._lung_plausibility import MINIMUM_SEGMENT_ML, remarks, require_a_person, require_lungs
+from engine.catalog._stack_limits import StackLimits, require_air
 from engine.findings import Algorithm, Code, Findings, Measurement, Outcome, Segment
-from engine.geometry.words import count
 from engine.models import algorithm_of
-from engine.reading.rescale import BACKGROUND
 from engine.resampling import CanonicalGrid, canonical_grid, to_canonical, to_source
 from engine.volume import Volume
 from engine.warm_network import WarmNetwork
 
 DEFAULT_PACKAGE = Path(__file__).parent.parent / "packages" / "lung_segmentation"
-MINIMUM_SLICES = 10
-MINIMUM_COVERAGE_MM = 60.0
-MAXIMUM_STEP_MM = 10.0
-PIXEL_SPACING_RANGE_MM = (0.1, 5.0)
+LIMITS = StackLimits(
+    task="lung segmentation",
+    modality="CT",
+    region="a CT of a person",
+    minimum_slices=10,
+    minimum_coverage_mm=60.0,
+    maximum_step_mm=10.0,
+    pixel_spacing_range_mm=(0.1, 5.0),
+)
 OUTSIDE_HU = -1024.0
 BACKGROUND_HANDICAP = 2.0
 """Taken from the background's logit: to find the lungs at all matters more here than their border, which the air draws."""
@@ -142,33 +146,8 @@ def require_chest_ct(volume: Volume) -> None:
     Raises:
         Refusal: with the reason for the physician.
     """
-    if volume.modality != "CT":
-        raise Refusal(f"Lung segmentation needs CT; this series is {volume.modality or 'of unknown modality'}.")
-    slices = len(volume.voxels)
-    if slices < MINIMUM_SLICES:
-        raise Refusal(f"Only {count(slices, 'slice')}; lung segmentation needs at least {MINIMUM_SLICES}.")
-    coverage = float(np.ptp(volume.along_normal_mm))
-    if coverage < MINIMUM_COVERAGE_MM:
-        raise Refusal(
-            f"The slices cover only {coverage:.0f} mm; lung segmentation needs at least {MINIMUM_COVERAGE_MM:.0f} mm."
-        )
-    step = volume.spacing_mm[0]
-    if step > MAXIMUM_STEP_MM:
-        raise Refusal(f"The slices are {step:.1f} mm apart; lung segmentation needs {MAXIMUM_STEP_MM:.0f} mm or less.")
-    low, high = PIXEL_SPACING_RANGE_MM
-    if not all(low <= spacing <= high for spacing in volume.pixel_spacing_mm):
-        spacing = " x ".join(f"{value:.3g}" for value in volume.pixel_spacing_mm)
-        raise Refusal(f"The pixel spacing of {spacing} mm is not that of a CT of a person.")
-    if not _shows_air(volume):
-        raise Refusal(
-            f"No voxel is as dark as air, none even below {AIR_HU} HU: Rescale Intercept seems to be wrong. "
-            "Send the original images."
-        )
-
-
-def _shows_air(volume: Volume) -> bool:
-    """Whether any voxel is air; padding is none."""
-    return any(((plane > BACKGROUND["CT"]) & (plane < AIR_HU)).any() for plane in volume.voxels)
+    LIMITS.require(volume)
+    require_air(volume)
 
 
 def _draw_borders(

@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 
 from engine.api import Refusal
-from engine.catalog._liver_lesions import attenuation_class, axes, credible, split
+from engine.catalog._liver_lesions import attenuation_class, credible, split
 from engine.catalog._liver_report import MOST_LESIONS, answer
 from engine.catalog._liver_sense import require_abdomen_ct, why_no_liver
 from engine.catalog._liver_shape import Surroundings, box_around, fine_grid, main_parts, refine, surroundings
@@ -93,15 +93,6 @@ def test_lesions_are_numbered_by_size() -> None:
     assert found == 2
     assert numbers[22, 22, 22] == 1
     assert numbers[8, 8, 8] == 2
-
-
-def test_axes_are_those_of_an_ellipse() -> None:
-    rows, columns = np.indices((80, 80)) - 40
-    turned = (rows + columns) / np.sqrt(2), (rows - columns) / np.sqrt(2)
-    mask = ((turned[0] / 30) ** 2 + (turned[1] / 12) ** 2 < 1)[None]
-    found = axes(mask, (0.5, 0.5))
-    assert found.long_mm == pytest.approx(30, abs=1)
-    assert found.short_mm == pytest.approx(12, abs=1)
 
 
 @pytest.mark.parametrize(

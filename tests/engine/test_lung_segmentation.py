@@ -209,7 +209,7 @@ def _without_rescale(volume: Volume) -> Volume:
         (_first(12), "cover only 44 mm"),
         (_stretched(3.0), "12.0 mm apart"),
         (lambda volume: replace(volume, pixel_spacing_mm=(0.01, 0.01)), "pixel spacing of 0.01 x 0.01 mm"),
-        (_without_rescale, "No voxel is as dark as air, none even below -320 HU"),
+        (_without_rescale, "No voxel is as dark as air, none even below -300 HU"),
     ],
 )
 def test_what_the_engine_was_not_made_for_is_refused_in_words(

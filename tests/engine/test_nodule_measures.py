@@ -1,16 +1,13 @@
 """What is measured of a nodule, and what follows from it."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.catalog._nodule_risk import LARGEST_BENIGN_MM, Spiculation, brock, lung_rads, malignancy
-from engine.catalog._nodule_shape import axes_of, features_of
+from engine.catalog._nodule_shape import features_of
 from engine.volume import PatientFacts
-from training.evaluate import volume_of
 
 STEP_MM = 0.8
 
@@ -59,22 +56,6 @@ def test_a_lump_with_spikes_is_less_spherical() -> None:
     spiked[20, 20, :] = spiked[20, :, 20] = spiked[:, 20, 20] = spiked[10:30:4, 4:36, 20] = True
     hu = np.zeros(mask.shape, np.float32)
     assert features_of(hu, spiked, STEP_MM).sphericity < features_of(hu, mask, STEP_MM).sphericity - 0.1
-
-
-def test_axes_are_those_of_the_longest_slice_in_millimetres() -> None:
-    mask = _ellipsoid((12, 60, 60), (4.2, 20, 10))
-    volume = replace(volume_of(np.zeros(mask.shape, np.int16), (2.0, 0.7, 0.7)))
-    axes = axes_of(volume, mask)
-    assert axes.long_mm == pytest.approx(41 * 0.7, abs=1.0)
-    assert axes.short_mm == pytest.approx(21 * 0.7, abs=1.0)
-    assert axes.slice_index == 6
-
-
-def test_one_voxel_has_axes() -> None:
-    mask = np.zeros((10, 20, 20), bool)
-    mask[4, 5, 6] = True
-    axes = axes_of(volume_of(np.zeros(mask.shape, np.int16), (2.0, 0.7, 0.7)), mask)
-    assert (axes.long_mm, axes.short_mm) == pytest.approx((0.7, 0.7))
 
 
 @pytest.mark.parametrize(
