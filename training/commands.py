@@ -1,16 +1,15 @@
 """What the commands train and export do, free of the command line."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.models import SUMS_FILE
 from training.cross_validation import FoldScore, cross_validate
 from training.distributed import process_group
 from training.errors import TrainingError
+from training.placing import place, require_replaceable
 from training.progress import progress_bar, tensorboard_log
 from training.recipe import Recipe, find_recipe
 from training.run import Run, read_record, record, record_end, run_of
@@ -85,22 +84,17 @@ def export_run(folder: Path, output: Path) -> Exported:
     """Write the model of a finished run as a package.
 
     Raises:
-        TrainingError: the folder holds no finished run, or the output is something else than a package.
+        TrainingError: the folder holds no finished run, or the output something else than an older package of the model.
     """
     begun = read_record(folder)
     if not begun.get("finished"):
         raise TrainingError(f"the training in {folder} is not finished: give its `dicom-node train` command again")
-    if output.exists() and any(output.iterdir()) and not any(output.rglob(SUMS_FILE)):
-        raise TrainingError(f"{output} is not empty and no model package: choose another --output")
+    require_replaceable(output, folder)
     recipe = find_recipe(begun["recipe"])
     settings = parse_settings(recipe.Settings, begun["settings"], str(folder))
     run = run_of(folder)
     made = _exported(begun["recipe"], recipe, recipe.train(settings, run), settings, run)
-    if made.path.resolve() == output.resolve():
-        return made
-    if output.exists():
-        shutil.rmtree(output)
-    shutil.copytree(made.path, output)
+    place(made.path, output, folder)
     return replace(made, path=output)
 
 
