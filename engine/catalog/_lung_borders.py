@@ -42,7 +42,9 @@ NECK_PART_ML = 50.0
 """Air that joins a lung by a neck and is larger than this without the network calling it lung is not lung."""
 BODY_HU = -300
 GAS_HU = -960
-"""Parts of air of which the median is darker than this are gas (bowel, stomach), whatever the network says."""
+"""Parts of air of which the median is darker than this are gas (bowel, stomach), unless they are ..."""
+EMPTY_LUNG_SHARE, EMPTY_LUNG_ML = 0.6, 300.0
+"""... so much by the network's word and so large as empty, emphysematous lungs are."""
 OPEN_AIR_HU = -1000
 SMALL_PART_SHARE = 0.2
 """Parts smaller than this share of the largest are gas when darker than halfway from it to open air."""
@@ -159,7 +161,7 @@ def _divide_air(air: Mask, lung: Labels, airway: Mask, hu: Coarse, spacing_mm: S
     """Which air is right lung, left lung or something else; a watershed separates what narrow necks join."""
     depth = ndimage.distance_transform_edt(air, sampling=spacing_mm).astype(np.float32)
     core = depth > SIDE_DEPTHS_MM[0]
-    gas = _gas(core, lung, hu)
+    gas = _gas(core, lung, hu, spacing_mm)
     lung = np.where(gas, 0, lung).astype(np.uint8)
     markers = _side_markers(depth, lung)
     markers[gas] = OTHER
@@ -171,12 +173,14 @@ def _divide_air(air: Mask, lung: Labels, airway: Mask, hu: Coarse, spacing_mm: S
     return np.where(air, sitk.GetArrayFromImage(flooded), 0).astype(np.uint8)
 
 
-def _gas(core: Mask, lung: Labels, hu: Coarse) -> Mask:
+def _gas(core: Mask, lung: Labels, hu: Coarse, spacing_mm: Spacing) -> Mask:
     """The connected parts of air that hold nothing but air; small parts are held against the largest that may be lung."""
     parts, count = ndimage.label(core)
     size = np.bincount(parts.ravel(), minlength=count + 1)
-    gas = _darker(parts, size, hu, GAS_HU)
-    named = np.where(gas, 0, np.bincount(parts[lung > 0], minlength=count + 1))
+    chosen = np.bincount(parts[lung > 0], minlength=count + 1)
+    empty_lung = (chosen > EMPTY_LUNG_SHARE * size) & (size * np.prod(spacing_mm) > EMPTY_LUNG_ML * 1000)
+    gas = _darker(parts, size, hu, GAS_HU) & ~empty_lung
+    named = np.where(gas, 0, chosen)
     largest = int(named[1:].argmax()) + 1 if count else 0
     typical_hu = float(np.median(hu[parts == largest]))
     small = size < SMALL_PART_SHARE * size[largest]
