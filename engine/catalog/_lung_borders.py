@@ -32,8 +32,8 @@ CHOSEN_SHARE = 0.15
 EDGE_SHARE = 0.6
 """The same where the air is open to the edge of the image."""
 OPEN_LUNG_SHARE = 0.5
-"""Share of the largest slice of the network's lungs that a slice must have outside, and nearly all of its own, to be lung whose
-chest is one space with the air around the patient."""
+"""Share of the largest slice of one of the network's lungs that a slice must have outside, and nearly all of its own, to be
+lung whose chest is one space with the air around the patient (a thin wall)."""
 OPEN_LUNG_VOXELS = 2
 """How far beyond what the network calls lung that lung reaches."""
 TOUCHED_SHARE = 0.05
@@ -142,17 +142,18 @@ def _inside_body(hu: Coarse, network: Labels) -> Mask:
     size = np.bincount(parts.ravel())
     size[0] = 0
     inside = parts == size.argmax()
-    largest = np.count_nonzero(network, axis=(1, 2)).max()
+    largest = {side: np.count_nonzero(network == side, axis=(1, 2)).max() for side in (RIGHT, LEFT)}
     for index, body in enumerate(inside):
         spaces, number = ndimage.label(~body)
         area = np.bincount(spaces.ravel(), minlength=number + 1)
         chosen = np.bincount(spaces[network[index] > 0], minlength=number + 1) > EDGE_SHARE * area
         edge = np.concatenate([spaces[0], spaces[-1], spaces[:, 0], spaces[:, -1]])
         chosen[np.setdiff1d(np.arange(number + 1), edge)] = True
-        named = (network[index] > 0) & ~body
-        outside = named & ~chosen[spaces]
-        if outside.sum() > max(OPEN_LUNG_SHARE * largest, 0.8 * named.sum()):
-            inside[index] |= ndimage.binary_dilation(outside, iterations=OPEN_LUNG_VOXELS) & ~body
+        for side in (RIGHT, LEFT):
+            named = (network[index] == side) & ~body
+            outside = named & ~chosen[spaces]
+            if outside.sum() > max(OPEN_LUNG_SHARE * largest[side], 0.8 * named.sum()):
+                inside[index] |= ndimage.binary_dilation(outside, iterations=OPEN_LUNG_VOXELS) & ~body
         inside[index] |= chosen[spaces]
     return np.asarray(inside)
 
