@@ -1,9 +1,11 @@
 """Engines by name: a file of engine/catalog, or a module or file that the configuration names."""
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
 import pkgutil
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -74,9 +76,21 @@ def _module(name: str, module: str) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"engine_file_{path.stem}", path)
+    """The module stands among the imported ones while its file runs: a dataclass looks its own module up there."""
+    spec = importlib.util.spec_from_file_location(_module_name(path), path)
     if spec is None or spec.loader is None or not path.is_file():
         raise EngineNotFoundError(f"no engine file {path}")
     loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
+    sys.modules[spec.name] = loaded
+    try:
+        spec.loader.exec_module(loaded)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
     return loaded
+
+
+def _module_name(path: Path) -> str:
+    """Of the whole path: files of one name in two folders are two modules."""
+    where = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    return f"engine_file_{path.stem}_{where}"

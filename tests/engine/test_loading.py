@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,50 @@ def test_a_class_that_a_file_only_imports_is_not_its_engine(tmp_path):
     file.write_text("from tests.example_engine import BodyAir\n")
     with pytest.raises(EngineNotFoundError, match="borrows"):
         engine_class("body-air", str(file))
+
+
+DATACLASS_ENGINE = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from engine.api import Context, EngineInfo
+from tests.example_engine import BodyAir
+
+
+@dataclass
+class Engine:
+    context: Context
+    said: ClassVar[str] = "{said}"
+    info: ClassVar[EngineInfo] = BodyAir.info
+"""
+
+
+def test_a_file_may_hold_a_dataclass_with_postponed_annotations(tmp_path):
+    file = tmp_path / "postponed.py"
+    file.write_text(DATACLASS_ENGINE.format(said="once"))
+    context = Context()
+    assert load_engine("body-air", context, str(file)).context is context
+
+
+def test_files_of_one_name_in_two_folders_are_two_modules(tmp_path):
+    made = []
+    for said in ("first", "second"):
+        (tmp_path / said).mkdir()
+        file = tmp_path / said / "engine.py"
+        file.write_text(DATACLASS_ENGINE.format(said=said))
+        made.append(engine_class("body-air", str(file)))
+    assert [each.said for each in made] == ["first", "second"]
+    assert [sys.modules[each.__module__].Engine for each in made] == made
+
+
+def test_a_file_that_fails_leaves_no_module_behind(tmp_path):
+    file = tmp_path / "fails_half_way.py"
+    file.write_text("raise RuntimeError('half way')\n")
+    with pytest.raises(RuntimeError, match="half way"):
+        engine_class("body-air", str(file))
+    assert not [name for name in sys.modules if "fails_half_way" in name]
 
 
 def test_a_library_that_an_engine_lacks_is_not_taken_for_a_missing_engine(tmp_path, monkeypatch):
