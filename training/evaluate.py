@@ -16,12 +16,21 @@ MINIMUM_TRUTH_ML = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Dice coefficients over structures."""
+    """Dice coefficients over structures.
+
+    Attributes:
+        refused: phantoms that the engine refused; they have no coefficient.
+    """
 
     values: tuple[float, ...]
+    refused: int = 0
 
     def __str__(self) -> str:
-        return f"mean {np.mean(self.values):.3f}, median {np.median(self.values):.3f}, lowest {min(self.values):.3f}"
+        refused = f"; {self.refused} phantoms refused" if self.refused else ""
+        if not self.values:
+            return f"none scored{refused}"
+        found = f"mean {np.mean(self.values):.3f}, median {np.median(self.values):.3f}, lowest {min(self.values):.3f}"
+        return f"{found}{refused}"
 
 
 def volume_of(hu: Int16[np.ndarray, "slices rows columns"], spacing_mm: tuple[float, float, float]) -> Volume:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from engine.api import Engine
+from engine.api import Engine, Refusal
 from training.evaluate import dice, volume_of
 from training.phantoms.abdomen import LESION, abdomen
 
@@ -24,6 +24,7 @@ class LiverScore:
         hits: of each true lesion of 10 mm or more, whether a tenth of it was marked.
         false_positives: of each picture, marked parts that touch no true lesion of any size.
         lesion_dice: of each picture with lesions, all of them together.
+        refused: phantoms that the engine refused.
     """
 
     dices: tuple[float, ...]
@@ -31,6 +32,7 @@ class LiverScore:
     hits: tuple[bool, ...]
     false_positives: tuple[int, ...]
     lesion_dice: tuple[float, ...]
+    refused: int = 0
 
     @property
     def count(self) -> int:
@@ -39,23 +41,29 @@ class LiverScore:
 
     @property
     def liver(self) -> str:
+        refused = f"; {self.refused} phantoms refused" if self.refused else ""
+        if not self.dices:
+            return f"none scored{refused}"
         errors = np.abs(self.volume_errors)
         return (
             f"Dice mean {np.mean(self.dices):.3f}, median {np.median(self.dices):.3f}, lowest {min(self.dices):.3f}; volume "
-            f"error median {np.median(errors):.1f} %, within 10 % in {np.count_nonzero(errors <= 10)} of {len(errors)}"
+            f"error median {np.median(errors):.1f} %, within 10 % in {np.count_nonzero(errors <= 10)} of {len(errors)}{refused}"
         )
 
     @property
     def lesions(self) -> str:
+        if not self.dices:
+            return "none scored"
+        median = f"median {np.median(self.lesion_dice):.2f}" if self.lesion_dice else "none scored"
         return (
             f"{sum(self.hits)} of {len(self.hits)} lesions of 10 mm or more found, {np.mean(self.false_positives):.1f} false "
-            f"ones per scan; Dice of all lesions of a scan: median {np.median(self.lesion_dice or (0.0,)):.2f}"
+            f"ones per scan; Dice of all lesions of a scan: {median}"
         )
 
 
 def score_phantoms(engine: Engine, seeds: Iterable[int]) -> LiverScore:
     """The whole engine on the phantoms of the seeds that show enough liver."""
-    dices, errors, hits, false_positives, lesion_dice = [], [], [], [], []
+    dices, errors, hits, false_positives, lesion_dice, refused = [], [], [], [], [], 0
     for seed in seeds:
         phantom = abdomen(seed, SPACING_MM, SHAPE)
         volume = volume_of(phantom.hu, phantom.spacing_mm)
@@ -63,7 +71,11 @@ def score_phantoms(engine: Engine, seeds: Iterable[int]) -> LiverScore:
         truth_ml = volume.volume_ml(liver)
         if truth_ml < MINIMUM_LIVER_ML:
             continue
-        segments = engine.analyse(volume).segments
+        try:
+            segments = engine.analyse(volume).segments
+        except Refusal:
+            refused += 1
+            continue
         found = np.zeros_like(liver)
         marked = np.zeros_like(liver)
         for segment in segments:
@@ -74,7 +86,7 @@ def score_phantoms(engine: Engine, seeds: Iterable[int]) -> LiverScore:
         false_positives.append(_untouched(marked, lesions))
         if lesions.any():
             lesion_dice.append(dice(marked, lesions))
-    return LiverScore(tuple(dices), tuple(errors), tuple(hits), tuple(false_positives), tuple(lesion_dice))
+    return LiverScore(tuple(dices), tuple(errors), tuple(hits), tuple(false_positives), tuple(lesion_dice), refused)
 
 
 def _hits(truth: np.ndarray, marked: np.ndarray, spacing_mm: tuple[float, float, float]) -> list[bool]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from engine.api import Context
+from engine.api import Context, Refusal
 from engine.catalog.brain_tumor import CONTRAST_T1, BrainTumor
 from engine.models import Intensity, ModelPackage
 from engine.volume import Volume
@@ -67,7 +67,7 @@ class Scores:
     """Over the validation phantoms, whole engine.
 
     Attributes:
-        whole: Dice of the whole tumour, which FLAIR alone decides.
+        whole: Dice of the whole tumour, which FLAIR alone decides; with it, how many phantoms were refused.
         enhancing: Dice of the enhancing part where there is one.
         false_alarms: share of phantoms without tumour in which one was found.
     """
@@ -110,11 +110,15 @@ def export(network: nn.Module, settings: Settings, run: Run) -> ModelPackage:
 
 def measure(engine: BrainTumor, seeds: range) -> Scores:
     """What the engine finds in phantoms it was not trained on."""
-    whole, enhancing, alarms = [], [], []
+    whole, enhancing, alarms, refused = [], [], [], 0
     for seed in seeds:
         phantom = head(seed)
         series, contrast_t1 = (volume_of_head(phantom, image) for image in (phantom.flair, phantom.contrast_t1))
-        segments = engine.analyse_with(series, {CONTRAST_T1: contrast_t1}).segments
+        try:
+            segments = engine.analyse_with(series, {CONTRAST_T1: contrast_t1}).segments
+        except Refusal:
+            refused += 1
+            continue
         masks = {segment.key: segment.mask for segment in segments}
         truth, nothing = phantom.labels >= TUMOUR, np.zeros(phantom.labels.shape, bool)
         if not truth.any():
@@ -123,7 +127,7 @@ def measure(engine: BrainTumor, seeds: range) -> Scores:
         whole.append(dice(masks.get("tumour", nothing), truth))
         if (phantom.labels == ENHANCING).any():
             enhancing.append(dice(masks.get("enhancing", nothing), phantom.labels == ENHANCING))
-    return Scores(Score(tuple(whole)), Score(tuple(enhancing)), f"{sum(alarms)} of {len(alarms)}")
+    return Scores(Score(tuple(whole), refused), Score(tuple(enhancing)), f"{sum(alarms)} of {len(alarms)}")
 
 
 def volume_of_head(phantom: HeadPhantom, image: np.ndarray) -> Volume:

@@ -3,16 +3,20 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
-from engine.catalog.liver_tumor import LESION_FOLDER
+from engine.api import EngineInfo, Refusal
+from engine.catalog.liver_tumor import LESION_FOLDER, LiverTumor
+from engine.findings import Algorithm, Findings
 from engine.models import load_package
+from engine.volume import Volume
 from training.cases import CaseStore
 from training.recipes._liver_tumor_samples import TrunkPatches, lesion_case, liver_case
-from training.recipes._liver_tumor_score import _hits, _untouched
+from training.recipes._liver_tumor_score import _hits, _untouched, score_phantoms
 from training.recipes.liver_tumor import Settings, _write, train
 from training.run import Run
 from training.sampling import PatchChoice
@@ -67,6 +71,29 @@ def test_some_patches_show_a_slab_with_air_around_it(tmp_path: Path) -> None:
     empty = (images == -1024).flatten(3).all(3)[:, 0]
     assert empty.any()
     assert not labels[empty].any()
+
+
+class Declines:
+    """An engine that refuses every picture, as one does that was trained too briefly to see a liver."""
+
+    info: ClassVar[EngineInfo] = LiverTumor.info
+
+    def algorithm(self) -> Algorithm:
+        return Algorithm("none", "1", "tests", "0" * 64, "cpu", "")
+
+    def analyse(self, volume: Volume) -> Findings:
+        raise Refusal("no liver")
+
+
+def test_an_engine_that_declines_has_a_score_without_figures() -> None:
+    score = score_phantoms(Declines(), range(3))
+    assert score.count == 0
+    assert score.refused > 0, "the phantoms of these numbers show enough liver"
+    assert score.liver == f"none scored; {score.refused} phantoms refused"
+    assert score.lesions == "none scored"
+    healthy = replace(score, dices=(0.9,), volume_errors=(1.0,), false_positives=(0,), refused=0)
+    assert healthy.lesions.endswith("Dice of all lesions of a scan: none scored")
+    assert "refused" not in healthy.liver
 
 
 def test_a_lesion_counts_as_found_when_a_tenth_is_marked() -> None:
