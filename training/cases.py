@@ -1,7 +1,7 @@
 """Phantoms kept on disk between runs."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +20,23 @@ class CaseStore:
     make: Callable[[int], Case]
 
     def load(self, number: int) -> Case:
-        path = self.folder / f"{number:05d}.npz"
-        if not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
+        def made() -> dict[str, np.ndarray]:
             hu, labels = self.make(number)
-            part = path.with_suffix(f".{os.getpid()}.part.npz")
-            np.savez(part, hu=hu, labels=labels)
-            part.replace(path)
-        with np.load(path) as arrays:
-            return arrays["hu"], arrays["labels"]
+            return {"hu": hu, "labels": labels}
+
+        arrays = kept(self.folder / f"{number:05d}.npz", made)
+        return arrays["hu"], arrays["labels"]
+
+
+def kept(file: Path, make: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays of an npz file, made and written on first use.
+
+    Several processes may do so at once: each writes a file of its own and renames it when it is whole.
+    """
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(f".{os.getpid()}.part.npz")
+        np.savez(part, **make())  # type: ignore[arg-type]  # its stub takes allow_pickle for a keyword of the arrays
+        part.replace(file)
+    with np.load(file) as arrays:
+        return dict(arrays)

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from engine.framing import Framing
 from engine.models import ImageIntensity
+from training.cases import kept
 from training.phantoms.projection import VARIANTS, radiograph
 
 
@@ -31,7 +32,6 @@ class Radiographs:
 
 def load_radiographs(folder: Path, patients: Sequence[int], size: tuple[int, int], intensity: ImageIntensity) -> Radiographs:
     """All radiographs of the patients, made on first use and kept as NNNNN.npz in the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
     images, labels, opacities = [], [], []
     for seed in (patient * VARIANTS + variant for patient in patients for variant in range(VARIANTS)):
         pixels, opacity, window = _kept(folder / f"{seed:06d}.npz", seed)
@@ -44,13 +44,12 @@ def load_radiographs(folder: Path, patients: Sequence[int], size: tuple[int, int
 
 
 def _kept(file: Path, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if not file.exists():
-        made = radiograph(seed)
-        part = file.with_suffix(".part.npz")
-        np.savez(part, pixels=made.pixels, opacity=made.opacity, window=np.array(made.window))
-        part.replace(file)
-    with np.load(file) as arrays:
-        return arrays["pixels"], arrays["opacity"], arrays["window"]
+    def made() -> dict[str, np.ndarray]:
+        found = radiograph(seed)
+        return {"pixels": found.pixels, "opacity": found.opacity, "window": np.array(found.window)}
+
+    arrays = kept(file, made)
+    return arrays["pixels"], arrays["opacity"], arrays["window"]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from engine.catalog._nodule_blobs import find_blobs
 from engine.catalog._nodule_reading import CLASSIFYING_SIZE
 from engine.catalog._nodule_risk import malignancy
 from engine.catalog._nodule_shape import features_of
+from training.cases import kept
 from training.phantoms.nodules import NodulePhantom, nodule_patch
 from training.phantoms.nodules_lesions import NoduleTruth
 
@@ -66,22 +67,15 @@ def synthetic(number: int) -> NodulePhantom:
 
 def examples_of(numbers: Sequence[int], make: Make, detect: Detect, folder: Path) -> Examples:
     """The examples of patches, made once and kept in the folder."""
-    parts = [_kept(number, make, detect, folder) for number in numbers]
+
+    def examples(number: int) -> dict[str, np.ndarray]:
+        return kept(folder / f"{number:06d}.npz", lambda: _examples(make(number), detect))
+
+    parts = [examples(number) for number in numbers]
     return Examples(*(np.concatenate([part[name] for part in parts]) for name in _NAMES))
 
 
 _NAMES = ("hu", "marked", "targets", "roughness", "spiculated")
-
-
-def _kept(number: int, make: Make, detect: Detect, folder: Path) -> dict[str, np.ndarray]:
-    path = folder / f"{number:06d}.npz"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part.npz")
-        np.savez(part, **_examples(make(number), detect))  # type: ignore[arg-type]
-        part.replace(path)
-    with np.load(path) as arrays:
-        return dict(arrays)
 
 
 def _examples(phantom: NodulePhantom, detect: Detect) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from engine.catalog._nodule_patches import patch_grid, patch_of
 from engine.catalog._nodule_risk import PUBLISHED, SizeModel
 from engine.catalog._nodule_shape import features_of
+from training.distributed import current_group, wait_for_leader
 from training.errors import TrainingError
 from training.phantoms.nodules import SHAPE, NodulePhantom
 from training.phantoms.nodules_lesions import NoduleTruth
@@ -68,8 +69,9 @@ def real_nodules(run: Run) -> RealNodules | None:
     if run.data is None:
         return None
     folder = run.folder / "real"
-    if not (folder / INDEX).exists():
+    if current_group().leads and not (folder / INDEX).exists():
         _keep(run.data, folder)
+    wait_for_leader()
     patients = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     if not patients:
         raise TrainingError(f"{run.data} holds no nodule: give a folder with series of LIDC-IDRI or with npz of patches")
