@@ -4,6 +4,7 @@ import importlib
 import inspect
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,11 +92,12 @@ def test_a_file_may_hold_a_dataclass_with_postponed_annotations(tmp_path):
     file = tmp_path / "postponed.py"
     file.write_text(DATACLASS_ENGINE.format(said="once"))
     context = Context()
-    assert load_engine("body-air", context, str(file)).context is context
+    engine: Any = load_engine("body-air", context, str(file))
+    assert engine.context is context
 
 
 def test_files_of_one_name_in_two_folders_are_two_modules(tmp_path):
-    made = []
+    made: list[Any] = []
     for said in ("first", "second"):
         (tmp_path / said).mkdir()
         file = tmp_path / said / "engine.py"
