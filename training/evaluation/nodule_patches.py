@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,10 @@ from engine.catalog._nodule_report import FeatureModel, Nodule, nodule_of
 from engine.catalog.nodule_malignancy import DEFAULT_PACKAGE, feature_model
 from engine.findings import Code
 from engine.volume import Volume
-from training.errors import TrainingError
 from training.evaluation.cases import ScoredCase, to_mm
 from training.metrics.detection import Point
 from training.metrics.overlap import dice
-from training.readers.labelled_case import LabelledCase, as_volume
+from training.readers.labelled_case import LabelledCase, as_volume, in_hu
 
 FEATURE_MODEL, NETWORK, MEAN = MODELS = ("feature model", "network", "mean of both")
 FIRST_GUESS_MM = 10.0
@@ -116,10 +115,10 @@ def patches_of(cases: Iterable[LabelledCase], window: tuple[float, float] | None
         window: the values that 0 and 255 stand for in images of eight bits.
 
     Raises:
-        TrainingError: the images have eight bits and no window is given.
+        LabelError: the images have eight bits and no window is given.
     """
     for case in cases:
-        volume = _in_hu(case, window).volume()
+        volume = in_hu(case, window).volume()
         labels = as_volume(case.labels, case.affine, case.modality, case.name).voxels
         for lesion in case.lesions:
             malignant = _is_malignant(lesion.ratings)
@@ -138,15 +137,6 @@ def patches_of(cases: Iterable[LabelledCase], window: tuple[float, float] | None
                 mask=mask if lesion.label else None,
                 attributes={name: value for name, value in attributes.items() if value},
             )
-
-
-def _in_hu(case: LabelledCase, window: tuple[float, float] | None) -> LabelledCase:
-    if case.image.min() < 0 or case.image.max() > 255:  # a CT shows air, which is negative
-        return case
-    if window is None:
-        raise TrainingError(f"{case.name} has eight bits: say with --window LOW,HIGH which HU 0 and 255 stand for")
-    low, high = window
-    return replace(case, image=np.rint(case.image * ((high - low) / 255) + low).astype(np.int16))
 
 
 def _is_malignant(ratings: Mapping[str, float]) -> bool | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, Shaped, UInt8
@@ -35,7 +35,7 @@ class LabelledCase:
     """An image, the label of each voxel, and what groups and names it.
 
     Attributes:
-        name: of the case, from its file or UID; names no patient.
+        name: of the case: a number, or the end of its UID; it stands in reports, so it is no file's name.
         patient: a pseudonym, to keep the cases of one patient on one side of a split.
         image: HU for CT, else as stored; a leading axis where there are several channels.
         labels: 0 where nothing is labelled, else an index of `structures`.
@@ -82,14 +82,16 @@ class LabelledCase:
 def as_volume(values: np.ndarray, affine: Float64[np.ndarray, "4 4"], modality: str, name: str) -> Volume:
     """Values on the regular grid of an affine; what int16 cannot hold is scaled, and `value_scale` says how.
 
+    The values of CT are HU and are only rounded.
+
     Raises:
-        LabelError: rows and columns are not at right angles.
+        LabelError: rows and columns are not at right angles, or values of CT are beyond int16.
     """
     steps = np.linalg.norm(affine[:3, :3], axis=0)
     down, across = affine[:3, 1] / steps[1], affine[:3, 2] / steps[2]
     if abs(float(down @ across)) > 1e-3:
         raise LabelError(f"{name}: rows and columns are not at right angles: resample it to a rectangular grid first")
-    voxels, scale = _int16(values)
+    voxels, scale = (_whole_hu(values, name), 1.0) if modality == "CT" else _int16(values)
     positions = affine[:3, 3] + np.arange(len(values))[:, None] * affine[:3, 0]
     if float(np.cross(across, down) @ affine[:3, 0]) < 0:  # slices ascend along the normal in a Volume
         voxels, positions = voxels[::-1], positions[::-1]
@@ -106,6 +108,13 @@ def as_volume(values: np.ndarray, affine: Float64[np.ndarray, "4 4"], modality: 
     )
 
 
+def _whole_hu(values: np.ndarray, name: str) -> np.ndarray:
+    if values.min() < _INT16.min or values.max() > _INT16.max:
+        raise LabelError(f"{name}: values from {values.min():g} to {values.max():g} are no HU: convert them")
+    whole = values if np.issubdtype(values.dtype, np.integer) else np.rint(values)
+    return whole.astype(np.int16)
+
+
 def _int16(values: np.ndarray) -> tuple[np.ndarray, float]:
     if np.issubdtype(values.dtype, np.integer) and values.min() >= _INT16.min and values.max() <= _INT16.max:
         return values.astype(np.int16), 1.0
@@ -113,6 +122,27 @@ def _int16(values: np.ndarray) -> tuple[np.ndarray, float]:
     scale = largest / _INT16.max if largest > _INT16.max or largest < 1000 else 1.0
     scale = scale or 1.0
     return np.rint(values / scale).astype(np.int16), scale
+
+
+def in_hu(case: LabelledCase, window: tuple[float, float] | None = None) -> LabelledCase:
+    """The case in HU: as it is where a value is no eight bits, else read through a window.
+
+    Args:
+        case: of CT; HU hold air, which is negative.
+        window: the values that 0 and 255 stand for.
+
+    Raises:
+        LabelError: the image has eight bits and no window is given.
+    """
+    if case.image.min() < 0 or case.image.max() > 255:
+        return case
+    if window is None:
+        raise LabelError(
+            f"{case.name} has eight bits, which are no HU: tell `evaluate` with --window LOW,HIGH what 0 and 255 stand for; "
+            "to train, write the images in HU"
+        )
+    low, high = window
+    return replace(case, image=np.rint(case.image * ((high - low) / 255) + low).astype(np.int16))
 
 
 def label_map(masks: Mapping[str, Bool[np.ndarray, "slices rows columns"]], name: str) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -19,7 +19,7 @@ from training.distributed import current_group, wait_for_leader
 from training.errors import TrainingError
 from training.phantoms.nodules import SHAPE, NodulePhantom
 from training.phantoms.nodules_lesions import NoduleTruth
-from training.readers.labelled_case import LabelledCase, Lesion
+from training.readers.labelled_case import LabelledCase, Lesion, in_hu
 from training.readers.lidc import read_lidc_series
 from training.readers.patch_arrays import read_patch_arrays
 from training.run import Run
@@ -99,7 +99,7 @@ def _cases(data: Path) -> Iterator[LabelledCase]:
 
 def _patches(case: LabelledCase) -> Iterator[NodulePhantom]:
     """A patch around each lesion; its own label comes first."""
-    volume = case.volume()
+    volume = in_hu(case).volume()
     for lesion in case.lesions:
         places = np.argwhere(case.labels == lesion.label)
         if not len(places):

@@ -118,6 +118,15 @@ def test_a_fold_of_the_patients_is_left_out(rated_patches: Path, tmp_path: Path)
     assert len(real.numbers) == 18
 
 
+def test_eight_bits_are_not_learnt_from_as_hounsfield_units(rated_patches: Path, tmp_path: Path) -> None:
+    with np.load(rated_patches / "nodules.npz") as arrays:
+        found = dict(arrays)
+    eight_bits = ((found.pop("volume") + 1200) / 1600 * 255).astype(np.uint8)
+    np.savez(rated_patches / "nodules.npz", volume_u8=eight_bits, **found)
+    with pytest.raises(TrainingError, match="patch-1 has eight bits, which are no HU"):
+        real_nodules(Run(tmp_path / "run", data=rated_patches))
+
+
 def test_data_without_nodules_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="holds no nodule"):
         real_nodules(Run(tmp_path / "run", data=tmp_path))
