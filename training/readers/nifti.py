@@ -9,14 +9,15 @@ import SimpleITK as sitk  # noqa: N813 - the name that everybody uses
 from jaxtyping import Float64
 
 from training.errors import LabelError
-from training.readers.labelled_case import MOST_LABELS, LabelledCase, pseudonym
+from training.readers.labelled_case import MOST_LABELS, LabelledCase
+from training.readers.patients import patients_of
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 _TOLERANCE_MM = 0.05
 
 
 def read_nifti_folder(folder: Path, modality: str, structures: Sequence[str] = ()) -> Iterator[LabelledCase]:
-    """The pairs of a folder, by name.
+    """The pairs of a folder: case-1 is the first by name. Whose they are says patients.csv, where there is one.
 
     Args:
         folder: holds `images` and `labels`.
@@ -24,20 +25,31 @@ def read_nifti_folder(folder: Path, modality: str, structures: Sequence[str] = (
         structures: name of each label, background first; "label 1" and so on where they are not given.
 
     Raises:
-        LabelError: an image has no labels, or they do not fit.
+        LabelError: an image has no labels, or they do not fit, or patients.csv lacks an image.
     """
     images = _files(folder / "images")
     if not images:
         raise LabelError(f"{folder / 'images'} holds no file that ends with {', '.join(ENDINGS)}")
     labels = _files(folder / "labels")
-    for name, path in images.items():
+    patients = patients_of(folder, tuple(images), ENDINGS)
+    for number, ((name, path), patient) in enumerate(zip(images.items(), patients, strict=True), start=1):
         if name not in labels:
             raise LabelError(f"{folder / 'labels'} has no labels for {path.name}: add them, or take the image away")
-        yield read_pair([path], labels[name], name, modality, structures)
+        yield read_pair([path], labels[name], modality, structures, name=f"case-{number}", patient=patient)
 
 
-def read_pair(images: Sequence[Path], labels: Path, name: str, modality: str, structures: Sequence[str] = ()) -> LabelledCase:
+def read_pair(
+    images: Sequence[Path], labels: Path, modality: str, structures: Sequence[str], *, name: str, patient: str
+) -> LabelledCase:
     """A case of one image per channel and one file of labels, all on one grid.
+
+    Args:
+        images: one for each channel.
+        labels: on the same grid.
+        modality: which the files do not say.
+        structures: name of each label, background first; "label 1" and so on if empty.
+        name: of the case, not that of its files.
+        patient: a pseudonym.
 
     Raises:
         LabelError: a file cannot be read, the grids differ, or a label is no whole number of at most 255.
@@ -52,7 +64,7 @@ def read_pair(images: Sequence[Path], labels: Path, name: str, modality: str, st
     count = int(truth.max())
     names = tuple(structures) or ("background", *(f"label {number}" for number in range(1, count + 1)))
     image = channels[0][0] if len(channels) == 1 else np.stack([values for values, _ in channels])
-    return LabelledCase(name, pseudonym(name), image, truth.astype(np.uint8), affine, modality, names)
+    return LabelledCase(name, patient, image, truth.astype(np.uint8), affine, modality, names)
 
 
 def _read(path: Path) -> tuple[np.ndarray, Float64[np.ndarray, "4 4"]]:

@@ -8,15 +8,18 @@ from typing import Any
 from training.errors import LabelError
 from training.readers.labelled_case import LabelledCase
 from training.readers.nifti import read_pair
+from training.readers.patients import patients_of
 
 
 def read_nnunet_folder(folder: Path) -> Iterator[LabelledCase]:
-    """The training cases; the modality is CT where the first channel is called so, else MR.
+    """The training cases, case-1 the first by name; the modality is CT where the first channel is called so, else MR.
+
+    Whose they are says patients.csv, where there is one.
 
     Source: nnU-Net v2, documentation/dataset_format.md; version 1 says "modality" for "channel_names" and has labels by number.
 
     Raises:
-        LabelError: dataset.json is missing or not understood, or a case is incomplete.
+        LabelError: dataset.json is missing or not understood, a case is incomplete, or patients.csv lacks one.
     """
     described = _described(folder / "dataset.json")
     channels: Mapping[str, str] = described.get("channel_names") or described.get("modality") or {}
@@ -28,12 +31,13 @@ def read_nnunet_folder(folder: Path) -> Iterator[LabelledCase]:
     labels = sorted((folder / "labelsTr").glob(f"*{ending}"))
     if not labels:
         raise LabelError(f"{folder / 'labelsTr'} holds no file that ends with {ending}")
-    for path in labels:
-        name = path.name.removesuffix(ending)
+    names = [path.name.removesuffix(ending) for path in labels]
+    patients = patients_of(folder, names, (ending,))
+    for case, (path, name, patient) in enumerate(zip(labels, names, patients, strict=True), start=1):
         images = [folder / "imagesTr" / f"{name}_{int(number):04d}{ending}" for number in channels]
         if missing := [image.name for image in images if not image.exists()]:
             raise LabelError(f"{folder / 'imagesTr'} lacks {', '.join(missing)}")
-        yield read_pair(images, path, name, modality, structures)
+        yield read_pair(images, path, modality, structures, name=f"case-{case}", patient=patient)
 
 
 def _described(path: Path) -> dict[str, Any]:

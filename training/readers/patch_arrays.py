@@ -15,7 +15,7 @@ _NOT_RATINGS = {"volume", "volume_u8", "mask", "mask_packed", "names", "patients
 
 
 def read_patch_arrays(path: Path, spacing_mm: tuple[float, float, float], modality: str = "CT") -> Iterator[LabelledCase]:
-    """The patches of an npz file.
+    """The patches of an npz file: patch-1 is the first.
 
     Its arrays: `volume` (or volume_u8) [patch, slice, row, column]; `mask` of the same shape, or `mask_packed` with bits packed
     along the columns; `names`; `patients`, else the part of a name before the first _ groups the patches; any further array
@@ -37,17 +37,18 @@ def read_patch_arrays(path: Path, spacing_mm: tuple[float, float, float], modali
         if len(values) != len(images):
             raise LabelError(f"{path}: {name} has {len(values)} entries for {len(images)} patches")
     for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
-        lesion = Lesion(names[number], 1, {name: float(values[number]) for name, values in ratings.items()})
+        name = f"patch-{number + 1}"
+        lesion = Lesion(name, 1, {rating: float(values[number]) for rating, values in ratings.items()})
         patient = pseudonym(patients[number])
         structures = ("background", "finding")
-        yield LabelledCase(names[number], patient, image, mask, _affine(spacing_mm), modality, structures, (lesion,))
+        yield LabelledCase(name, patient, image, mask, _affine(spacing_mm), modality, structures, (lesion,))
 
 
 def read_png_stacks(folder: Path, spacing_mm: tuple[float, float, float], modality: str = "CT") -> Iterator[LabelledCase]:
     """Stacks of grey PNG slices in folders CLASS/NAME or CLASS/PATIENT/NAME; the class is that of the whole patch.
 
-    Slices follow each other by the numbers in their names. Each case has one lesion with the rating "class", the index of its
-    folder among the sorted ones.
+    Slices follow each other by the numbers in their names, and patch-1 is the first folder by name. Each case has one lesion
+    with the rating "class", the index of its folder among the sorted ones.
 
     Raises:
         LabelError: there is no stack, or slices differ in size.
@@ -56,16 +57,15 @@ def read_png_stacks(folder: Path, spacing_mm: tuple[float, float, float], modali
     if not stacks:
         raise LabelError(f"{folder} holds no folders CLASS/NAME with PNG slices")
     classes = sorted({stack.relative_to(folder).parts[0] for stack in stacks})
-    for stack in stacks:
+    for number, stack in enumerate(stacks, start=1):
         kind, patient, *_ = stack.relative_to(folder).parts
         planes = [_grey(path) for path in sorted(stack.glob("*.png"), key=_number)]
         if len({plane.shape for plane in planes}) > 1:
             raise LabelError(f"{stack} holds slices of different size")
         image = np.stack(planes)
         lesion = Lesion(kind, 0, {"class": float(classes.index(kind))})
-        name = "-".join(stack.relative_to(folder).parts)
         labels, affine = np.zeros(image.shape, np.uint8), _affine(spacing_mm)
-        yield LabelledCase(name, pseudonym(patient), image, labels, affine, modality, ("background",), (lesion,))
+        yield LabelledCase(f"patch-{number}", pseudonym(patient), image, labels, affine, modality, ("background",), (lesion,))
 
 
 def _masks(found: dict[str, np.ndarray], shape: tuple[int, ...], path: Path) -> np.ndarray:

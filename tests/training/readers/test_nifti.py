@@ -39,7 +39,7 @@ def test_a_pair_keeps_its_voxels_and_their_places(tmp_path: Path, turned: bool) 
     _write(tmp_path / "images" / "one.nii.gz", _image(), turned=turned)
     _write(tmp_path / "labels" / "one.nii.gz", _labels(), turned=turned)
     (case,) = read_nifti_folder(tmp_path, "CT", ("background", "liver", "tumour"))
-    assert (case.name, case.structures) == ("one", ("background", "liver", "tumour"))
+    assert (case.name, case.structures) == ("case-1", ("background", "liver", "tumour"))
     assert np.array_equal(case.image, _image())
     assert np.array_equal(case.labels, _labels())
     assert np.allclose(case.spacing_mm, (2.0, 0.7, 0.5))
@@ -83,7 +83,7 @@ def _nnunet(folder: Path, described: dict[str, Any], channels: int = 1) -> None:
 def test_both_versions_of_nnunet_folders_are_read(tmp_path: Path, described: dict[str, Any], modality: str) -> None:
     _nnunet(tmp_path, described)
     (case,) = read_nnunet_folder(tmp_path)
-    assert (case.name, case.modality, case.structures) == ("case", modality, ("background", "liver", "tumour"))
+    assert (case.name, case.modality, case.structures) == ("case-1", modality, ("background", "liver", "tumour"))
     assert np.array_equal(case.image, _image())
     assert np.array_equal(case.labels, _labels())
 

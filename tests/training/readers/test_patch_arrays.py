@@ -26,7 +26,7 @@ def test_patches_come_with_mask_ratings_and_patient(tmp_path: Path, packed: bool
         del stored["mask"]
     np.savez(tmp_path / "patches.npz", **stored)  # type: ignore[arg-type]
     first, second = read_patch_arrays(tmp_path / "patches.npz", (2.0, 1.0, 0.5))
-    assert (first.name, first.lesions[0].ratings) == ("7_nod1", {"malignancy": 5.0})
+    assert (first.name, first.lesions[0].ratings) == ("patch-1", {"malignancy": 5.0})
     assert second.lesions[0].ratings == {"malignancy": 2.0}
     assert first.patient == second.patient
     assert np.array_equal(second.image, arrays["volume"][1])
@@ -57,6 +57,7 @@ def test_stacks_of_pictures_have_the_class_of_their_folder(tmp_path: Path) -> No
     assert (benign.lesions[0].name, benign.lesions[0].ratings) == ("benign", {"class": 0.0})
     assert malignant.lesions[0].ratings == {"class": 1.0}
     assert benign.patient != malignant.patient
+    assert [benign.name, malignant.name] == ["patch-1", "patch-2"], "no part of a patient's folder"
     Image.fromarray(np.zeros((3, 3), np.uint8)).save(tmp_path / "benign" / "a" / "nodule 1" / "3.png")
     with pytest.raises(LabelError, match="different size"):
         list(read_png_stacks(tmp_path, SPACING_MM))
