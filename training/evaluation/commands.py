@@ -58,7 +58,7 @@ def evaluate_request(request: EvaluationRequest, say: Callable[[str], None]) -> 
     """
     if (request.data is None) == (not request.phantoms):
         raise TrainingError("say what to evaluate on: either --data FOLDER or --phantoms NUMBER")
-    options = dict(_pair(text, "--option") for text in request.options)
+    options = _pairs(request.options, "--option")
     subject = Subject(request.engine, request.package, request.module, request.device, options)
     champion = None if request.champion is None else replace(subject, package=request.champion)
     if hasattr(engine_class(request.engine, request.module), "analyse_images"):
@@ -92,11 +92,11 @@ def _data_in_words(request: EvaluationRequest) -> str:
 def _words(request: EvaluationRequest) -> DataWords:
     slices, rows, columns = _numbers(request.spacing_mm, 3, "--spacing-mm")
     low_high = _numbers(request.window, 2, "--window") if request.window else None
-    roles = dict(_pair(text, "--role") for text in request.roles)
+    roles = _pairs(request.roles, "--role")
     if any(not channel.isdecimal() for channel in roles.values()):
         raise TrainingError("--role: write it as role=number of the channel, such as t1c=1")
     return DataWords(
-        labels=dict(_pair(text, "--label") for text in request.labels),
+        labels={label: _structures(told, label) for label, told in _pairs(request.labels, "--label").items()},
         roles={role: int(channel) for role, channel in roles.items()},
         modality=request.modality,
         spacing_mm=(slices, rows, columns),
@@ -114,11 +114,23 @@ def _numbers(text: str, count: int, option: str) -> list[float]:
     return numbers
 
 
-def _pair(text: str, option: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not separator or not key or not value:
-        raise TrainingError(f"{option} {text}: write it as name=value")
-    return key, value
+def _pairs(texts: Iterable[str], option: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator or not key or not value:
+            raise TrainingError(f"{option} {text}: write it as name=value")
+        if key in pairs:
+            raise TrainingError(f"{option} {text}: {key} was told to be {pairs[key]} already; name each one once")
+        pairs[key] = value
+    return pairs
+
+
+def _structures(told: str, label: str) -> tuple[str, ...]:
+    structures = tuple(told.split("+"))
+    if not all(structures):
+        raise TrainingError(f"--label {label}={told}: write several structures with + between them, such as 2=liver+lesion")
+    return structures
 
 
 def _line(result: CaseResult) -> str:

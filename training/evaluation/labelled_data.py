@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training.errors import TrainingError
 from training.evaluation.cases import LabelledVolume, attributes_of, lesions_of
 from training.evaluation.headers import header_attributes
 from training.metrics.detection import Lesion
@@ -26,14 +27,15 @@ class DataWords:
     """What the files do not say.
 
     Attributes:
-        labels: a label's number or name in the data -> the engine's name of the structure.
+        labels: a label's number or name in the data -> the engine's names of the structures that it is part of: a lesion of
+            the liver is liver too.
         roles: role of the engine -> channel of the image; channel 0 is the engine's own series.
         modality: of NIfTI files.
         spacing_mm: of patches.
         window: what 0 and 255 of patches with eight bits stand for.
     """
 
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     roles: Mapping[str, int] = field(default_factory=dict)
     modality: str = "CT"
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -67,14 +69,19 @@ def volumes_of(path: Path, words: DataWords) -> Iterator[LabelledVolume]:
 
 
 def as_labelled_volume(case: LabelledCase, words: DataWords, attributes: Mapping[str, str]) -> LabelledVolume:
-    """One case; labels "nodule 1" and "nodule 2" become two lesions of the structure "nodule"."""
+    """One case; labels "nodule 1" and "nodule 2" become two lesions of the structure "nodule".
+
+    Raises:
+        training.errors.TrainingError: a label was told twice, or the case cannot be read.
+    """
     volume = case.volume()
     labels = as_volume(case.labels, case.affine, case.modality, case.name).voxels
     numbers: dict[str, list[int]] = {}
     for number, name in enumerate(case.structures[1:], start=1):
-        numbers.setdefault(_structure(number, name, words.labels), []).append(number)
+        for structure in _structures(number, name, words.labels):
+            numbers.setdefault(structure, []).append(number)
     truth = {structure: np.isin(labels, own) for structure, own in numbers.items()}
-    for structure in set(words.labels.values()) - truth.keys():
+    for structure in {each for told in words.labels.values() for each in told} - truth.keys():
         truth[structure] = np.zeros(labels.shape, bool)
     lesions = {
         structure: _lesions(case, labels, numbers.get(structure, []), volume.affine)
@@ -92,10 +99,12 @@ def as_labelled_volume(case: LabelledCase, words: DataWords, attributes: Mapping
     )
 
 
-def _structure(number: int, name: str, labels: Mapping[str, str]) -> str:
-    """The engine's name: as told, else the label's own name without its number."""
-    told = labels.get(str(number), labels.get(name, ""))
-    return told or re.sub(r"-\d+$", "", name.strip().lower().replace(" ", "-"))
+def _structures(number: int, name: str, labels: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The engine's names: as told, else the label's own name without its number."""
+    if str(number) in labels and name in labels:
+        raise TrainingError(f"--label tells of {name!r} by its name and by its number {number}: leave one of them out")
+    told = labels.get(str(number), labels.get(name, ()))
+    return told or (re.sub(r"-\d+$", "", name.strip().lower().replace(" ", "-")),)
 
 
 def _lesions(case: LabelledCase, labels: np.ndarray, numbers: Sequence[int], affine: np.ndarray) -> tuple[Lesion, ...]:

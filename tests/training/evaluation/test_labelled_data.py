@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from tests.training.evaluation import ball_engine
+from tests.training.evaluation import ball_engine, nested_engine
 from tests.training.evaluation.ball_cases import SPACING_MM, ball
 from tests.training.test_cli_evaluate import APPLICATION
 from training.errors import TrainingError
@@ -71,6 +71,57 @@ def test_a_folder_is_evaluated_whatever_its_form(tmp_path: Path, write: Callable
     assert [case["structures"]["ball"]["dice"] for case in metrics["cases"]] == [1.0, 1.0]
 
 
+def _evaluate(folder: Path, *words: str) -> Result:
+    command = ["nested", "--module", nested_engine.__name__, "--data", str(folder / "data"), "--output", str(folder / "out")]
+    return CliRunner().invoke(APPLICATION, [*command, *words])
+
+
+@pytest.mark.parametrize(("outer", "inner"), [("liver", "lesion"), ("tumour", "enhancing")])
+def test_a_label_may_be_part_of_several_structures(tmp_path: Path, outer: str, inner: str) -> None:
+    labels = (ball((6, 20, 20), 10) * 1 + ball((6, 20, 22), 4)).astype(np.uint8)
+    _write(tmp_path / "data" / "images" / "one.nii.gz", (labels * 100).astype(np.int16))
+    _write(tmp_path / "data" / "labels" / "one.nii.gz", labels)
+    options = [f"--option=outer={outer}", f"--option=inner={inner}", f"--label=1={outer}", f"--label=2={outer}+{inner}"]
+    result = _evaluate(tmp_path, *options)
+    assert result.exit_code == 0, result.output
+    (case,) = json.loads((tmp_path / "out" / "metrics.json").read_text())["cases"]
+    assert {name: score["dice"] for name, score in case["structures"].items()} == {outer: 1.0, inner: 1.0}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--label=2=liver", "--label=2=lesion"], "2 was told to be liver already"),
+        (["--label=2=liver+"], "several structures with + between them"),
+        (["--option=outer=a", "--option=outer=b"], "outer was told to be a already"),
+    ],
+)
+def test_words_that_contradict_each_other_are_refused(tmp_path: Path, words: list[str], said: str) -> None:
+    _pairs(tmp_path / "data")
+    options = [] if "--option" in words[0] else ["--option=outer=liver", "--option=inner=lesion"]
+    result = _evaluate(tmp_path, *options, *words)
+    assert result.exit_code == 1
+    assert said in result.output
+
+
+def test_a_label_is_told_by_its_name_or_by_its_number() -> None:
+    words = DataWords(labels={"1": ("liver",), "nodule 1": ("lesion",)})
+    with pytest.raises(TrainingError, match="by its name and by its number 1"):
+        as_labelled_volume(_case(), words, {})
+
+
+def test_reports_hold_no_names_of_files(tmp_path: Path) -> None:
+    for part, values in (("images", HU), ("labels", LABELS)):
+        _write(tmp_path / "data" / part / "Doe_Jane_1970.nii.gz", values)
+    options = ["--option=outer=label-1", "--option=inner=label-2"]
+    result = _evaluate(tmp_path, *options)
+    assert result.exit_code == 0, result.output
+    report, metrics = ((tmp_path / "out" / name).read_text() for name in ("report.html", "metrics.json"))
+    assert "case-1" in report
+    for text in (report, metrics, result.output):
+        assert "Doe_Jane" not in text
+
+
 def test_numbered_labels_are_lesions_of_one_structure() -> None:
     case = as_labelled_volume(_case(), DataWords(), {"maker": "A"})
     assert list(case.truth) == ["nodule"]
@@ -96,7 +147,7 @@ def test_nodules_that_few_readers_saw_are_not_scored() -> None:
 
 
 def test_a_structure_that_a_case_does_not_have_is_known_to_be_absent() -> None:
-    words = DataWords(labels={"nodule 1": "liver", "nodule 2": "liver", "tumour": "lesion"})
+    words = DataWords(labels={"nodule 1": ("liver",), "nodule 2": ("liver",), "tumour": ("lesion",)})
     case = as_labelled_volume(_case(), words, {})
     assert not case.truth["lesion"].any()
     assert case.lesions == {"lesion": ()}
