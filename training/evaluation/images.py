@@ -16,7 +16,7 @@ from engine.volume import SliceReference
 from training.errors import TrainingError
 from training.evaluation.cases import ScoredCase
 from training.evaluation.classification import classification_section
-from training.evaluation.comparison import compare_classification, comparison_section, verdict_in_words
+from training.evaluation.comparison import Comparison, compare_classification, comparison_section, verdict_in_words
 from training.evaluation.document import Picture, Report, Section, Table
 from training.evaluation.phantoms import FIRST_HELD_OUT_SEED
 from training.evaluation.plots import plot_confusion
@@ -54,7 +54,7 @@ def evaluate_images(subject: Subject, champion: Subject | None, cases: Sequence[
     """The report, with a champion beside it if wanted.
 
     Raises:
-        TrainingError: the engine refuses every image, or does not know the classes of the data.
+        TrainingError: the engine refuses every image, or does not know the classes of the data, or the champion's are others.
     """
     engine: ProjectionEngine = subject.load()  # type: ignore[assignment]  # the caller has looked
     answers, refusals = _answers(engine, cases)
@@ -64,10 +64,9 @@ def evaluate_images(subject: Subject, champion: Subject | None, cases: Sequence[
     verdict = ""
     if champion is not None:
         rival: ProjectionEngine = champion.load()  # type: ignore[assignment]
-        others, _ = _answers(rival, [answer.case for answer in answers])
-        pairs = [(_scored(others, each), _scored(answers, each)) for each in _told(classes)]
-        comparisons = [compare_classification(old, new, MODEL) for old, new in pairs]
-        sections.insert(0, comparison_section(comparisons, name_of(rival)))
+        others, _ = _answers(rival, cases)
+        comparisons = _compared(others, answers, cases, _told(classes))
+        sections.insert(0, comparison_section(comparisons, name_of(rival), (_refused(others, answers, cases),)))
         verdict = verdict_in_words(comparisons)
     return Report(
         title=f"Evaluation of {engine.info.title}",
@@ -160,6 +159,44 @@ def _scored(answers: Sequence[Answer], kind: str) -> list[ScoredCase]:
         )
         for answer in answers
     ]
+
+
+def _compared(
+    champion: Sequence[Answer], challenger: Sequence[Answer], cases: Sequence[LabelledImage], told: Sequence[str]
+) -> list[Comparison]:
+    """One comparison for each class over the images that either of the two answered.
+
+    Raises:
+        TrainingError: the champion tells other classes apart.
+    """
+    if champion and (unknown := [kind for kind in told if kind not in champion[0].probabilities]):
+        raise TrainingError(f"the champion has no class {', '.join(unknown)}: it cannot be compared with this package")
+    answered = {answer.case.key for answer in (*champion, *challenger)}
+    common = [case for case in cases if case.key in answered]
+    return [
+        compare_classification(
+            _scored(_completed(champion, common, told), kind),
+            _scored(_completed(challenger, common, told), kind),
+            MODEL,
+            of=kind if len(told) > 1 else "",
+            among=len(told),
+        )
+        for kind in told
+    ]
+
+
+def _completed(answers: Sequence[Answer], cases: Sequence[LabelledImage], told: Sequence[str]) -> list[Answer]:
+    """An answer for every image, in their order; what was refused is answered wrong: never its own class, always the others."""
+    given = {answer.case.key: answer for answer in answers}
+    return [given.get(case.key) or Answer(case, {kind: float(kind != case.kind) for kind in told}) for case in cases]
+
+
+def _refused(champion: Sequence[Answer], challenger: Sequence[Answer], cases: Sequence[LabelledImage]) -> str:
+    counts = [len(cases) - len(answers) for answers in (champion, challenger)]
+    return (
+        f"Refused: {counts[0]} of {len(cases)} images by the champion, {counts[1]} by the challenger. What one of them alone "
+        "refuses counts for it as answered wrong; what both refuse is left out."
+    )
 
 
 def _mistaken(answers: Sequence[Answer], classes: Sequence[str], refusals: Sequence[str]) -> Section:

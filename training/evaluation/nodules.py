@@ -11,7 +11,7 @@ from training.evaluation.classification import classification_section
 from training.evaluation.comparison import compare_classification, comparison_section, verdict_in_words
 from training.evaluation.document import Figure, Report, Section
 from training.evaluation.labelled_data import DataWords, read_patches
-from training.evaluation.nodule_patches import MODELS, PatchResult, judge_patches, load_judge, patches_of
+from training.evaluation.nodule_patches import MEAN, MODELS, PatchResult, judge_patches, load_judge, patches_of
 from training.evaluation.subject import Subject, identity_of, name_of
 from training.metrics.intervals import bootstrap_mean
 
@@ -32,8 +32,10 @@ def evaluate_nodules(subject: Subject, champion: Subject | None, data: Path, wor
     if champion is not None:
         rivals = [result.case for result in _judged(champion, data, words)]
         comparisons = [compare_classification(rivals, cases, model) for model in MODELS]
-        sections.insert(0, comparison_section(comparisons, name_of(champion.load())))
-        verdict = verdict_in_words(comparisons)
+        sections.insert(
+            0, comparison_section(comparisons, name_of(champion.load()), (f"The verdict rests on the {MEAN} alone.",))
+        )
+        verdict = verdict_in_words([comparison for comparison in comparisons if comparison.of == MEAN])
     return Report(
         title=f"Evaluation of {engine.info.title} on patches",
         identity=identity_of(engine),

@@ -4,7 +4,13 @@ import math
 from collections.abc import Callable, Iterable
 
 from training.evaluation.cases import LabelledVolume
-from training.evaluation.comparison import Comparison, compare_segmentation, comparison_section, verdict_in_words
+from training.evaluation.comparison import (
+    Comparison,
+    compare_segmentation,
+    comparison_section,
+    verdict_in_words,
+    what_dice_leaves_out,
+)
 from training.evaluation.detection import detection_section
 from training.evaluation.document import Report, Section
 from training.evaluation.run import CaseResult, Watch, run
@@ -38,14 +44,15 @@ def evaluate_volumes(
     comparisons: list[Comparison] = []
     if champion is not None:
         rival = champion.load()
-        comparisons = compare_segmentation(run(rival, cases(), tolerance_mm, watch), results)
-        chapters.insert(0, comparison_section(comparisons, name_of(rival)))
+        others = run(rival, cases(), tolerance_mm, watch)
+        comparisons = compare_segmentation(others, results)
+        chapters.insert(0, comparison_section(comparisons, name_of(rival), what_dice_leaves_out(others, results)))
     return Report(
         title=f"Evaluation of {engine.info.title}",
         identity=identity_of(engine),
         data=(*data, _counted(results)),
         sections=tuple(chapter for chapter in chapters if isinstance(chapter, Section)),
-        verdict=verdict_in_words(comparisons) if comparisons else "",
+        verdict="" if champion is None else verdict_in_words(comparisons),
         details={"cases": [_case(result) for result in results], "comparisons": [str(item) for item in comparisons]},
     )
 

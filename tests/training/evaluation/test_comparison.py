@@ -1,10 +1,21 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from training.evaluation.cases import ScoredCase
-from training.evaluation.comparison import Comparison, Verdict, compare_classification, overall, verdict_in_words
+from training.evaluation.comparison import (
+    Comparison,
+    Verdict,
+    compare_classification,
+    compare_segmentation,
+    comparison_section,
+    overall,
+    verdict_in_words,
+    what_dice_leaves_out,
+)
+from training.evaluation.run import REFUSED, CaseResult, StructureScore
 from training.metrics.intervals import Interval
 
 
@@ -45,6 +56,43 @@ def test_better_in_one_thing_and_worse_in_another_keeps_the_champion() -> None:
     assert overall([better, same]) is overall([better, unknown]) is Verdict.REPLACE
     assert overall([same, unknown]) is Verdict.UNDECIDED
     assert verdict_in_words([same]).startswith("Keep the champion")
+
+
+def test_of_several_figures_one_must_be_better_by_more() -> None:
+    comparison = _comparison(0.01, 0.03, 0.02)
+    assert comparison.verdict is Verdict.REPLACE
+    among = replace(comparison, among=3)
+    assert among.verdict is Verdict.UNDECIDED
+    assert replace(comparison, among=3, p=0.01).verdict is Verdict.REPLACE
+    assert "from p < 0.017 (Bonferroni)" in " ".join(comparison_section([among], "old").text)
+    assert "Bonferroni" not in " ".join(comparison_section([comparison], "old").text)
+
+
+def test_nothing_to_compare_decides_nothing() -> None:
+    assert overall([]) is Verdict.UNDECIDED
+
+
+def _result(number: int, dice: float, truth_ml: float, found_ml: float = 1.0, outcome: str = "findings") -> CaseResult:
+    score = StructureScore("lesion", dice, dice, dice, 0.0, truth_ml, found_ml)
+    return CaseResult(f"case-{number}", f"P{number}", {}, outcome, "", (), (score,), {}, {}, b"", 0.1)
+
+
+def test_cases_without_a_structure_are_left_out_of_its_dice() -> None:
+    champion = [*(_result(number, 0.8, 5) for number in range(4)), _result(4, 1.0, 0, found_ml=0)]
+    challenger = [*(_result(number, 0.9, 5) for number in range(4)), _result(4, 0.0, 0, found_ml=3)]
+    (found,) = compare_segmentation(champion, challenger)
+    assert (found.champion.estimate, found.challenger.estimate) == pytest.approx((0.8, 0.9))
+    assert found.difference.cases == 4
+    assert compare_segmentation(champion[4:], challenger[4:]) == []
+    assert (
+        "lesion found where there is none (n = 1): mean 0.0 ml by the champion, 3.0 ml"
+        in what_dice_leaves_out(champion, challenger)[1]
+    )
+
+
+def test_refusals_of_both_sides_are_counted() -> None:
+    champion, challenger = ([_result(n, 0.5, 5, outcome=said) for n in range(2)] for said in ("findings", REFUSED))
+    assert "0 of 2 cases by the champion, 2 by the challenger" in what_dice_leaves_out(champion, challenger)[0]
 
 
 def test_a_stronger_classifier_replaces_the_champion() -> None:

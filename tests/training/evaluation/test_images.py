@@ -31,8 +31,10 @@ def _report(cases: list[LabelledImage], package: Path | None = None, champion: P
     return evaluate_images(own, other if champion else None, cases, "Squares.")
 
 
-def _package(folder: Path, gain: float) -> Path:
+def _package(folder: Path, gain: float, **files: str) -> Path:
     folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
     (folder / "gain").write_text(str(gain))
     return folder
 
@@ -59,6 +61,34 @@ def test_a_package_that_turns_the_answer_round_is_not_taken(tmp_path: Path) -> N
     champion, challenger = _package(tmp_path / "a", 1.0), _package(tmp_path / "b", -1.0)
     assert _report(IMAGES, challenger, champion).verdict.startswith("Keep the champion")
     assert _report(IMAGES, champion, challenger).verdict.startswith("Replace the champion")
+
+
+@pytest.mark.parametrize("side", ["champion", "challenger"])
+def test_what_one_of_the_two_refuses_counts_for_it_as_answered_wrong(tmp_path: Path, side: str) -> None:
+    strict, other = _package(tmp_path / "strict", 1.0, brightest="180"), _package(tmp_path / "other", 1.0)
+    champion, challenger = (strict, other) if side == "champion" else (other, strict)
+    cases = [*IMAGES, _image(20, "bright", modality="CR")]
+    report = _report(cases, challenger, champion)
+    figures = {figure.name: figure.interval for figure in report.sections[0].figures}
+    refused = sum(image.image.pixels.max() > 180 for image in IMAGES)
+    assert refused > 0
+    counts = (refused + 1, 1) if side == "champion" else (1, refused + 1)
+    said = f"Refused: {counts[0]} of 21 images by the champion, {counts[1]} by the challenger"
+    assert said in " ".join(report.sections[0].text)
+    assert figures[f"AUC, {side}"].estimate < 1
+    assert {figures[f"AUC, {who}"].cases for who in ("champion", "challenger")} == {20}
+    assert report.verdict.startswith("Keep" if side == "challenger" else ("Replace", "Undecided"))
+
+
+def test_a_champion_that_refuses_everything_is_beaten(tmp_path: Path) -> None:
+    champion = _package(tmp_path / "a", 1.0, brightest="0")
+    assert _report(IMAGES, None, champion).verdict.startswith("Replace the champion")
+
+
+def test_a_champion_of_other_classes_is_not_compared(tmp_path: Path) -> None:
+    champion = _package(tmp_path / "a", 1.0, classes="black white")
+    with pytest.raises(TrainingError, match="champion has no class bright"):
+        _report(IMAGES, None, champion)
 
 
 def test_a_class_that_the_package_does_not_know_is_named() -> None:
