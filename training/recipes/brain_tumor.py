@@ -33,7 +33,17 @@ FIRST_VALIDATION = 100_000
 USES = frozenset({"data", "fold", "from"})
 CARD = Path(__file__).with_name("brain_tumor_card.md")
 LABELS = ("outside", "brain", "tumour", "enhancing tumour")
-REAL = RealForm(LABELS, TRAINING_SPACING_MM, "MR", 0.0)
+REAL = RealForm(
+    LABELS,
+    TRAINING_SPACING_MM,
+    "MR",
+    0.0,
+    dict.fromkeys(
+        ("tumor", "whole tumor", "whole tumour", "non enhancing tumor", "non enhancing tumour", "edema", "oedema", "necrosis"),
+        TUMOUR,
+    )
+    | {"enhancing tumor": ENHANCING},
+)
 DATA_SOURCE = (
     "Synthetic heads of training/phantoms/head.py, bent from the MNI ICBM 152 average brain (2009a, nonlinear, symmetric; "
     "copyright McConnell Brain Imaging Centre, Montreal Neurological Institute, McGill University); no patient's image"
