@@ -105,7 +105,9 @@ def export(network: nn.Module, settings: Settings, run: Run) -> ImagePackage:
         opacities=int(truth.sum()),
         encoder="random weights" if not settings.encoder else "a pretrained encoder",
     )
-    return write_image_package(run.folder / "image_classifier", network, _metadata(settings), card)
+    metadata = _metadata(settings)
+    metadata["data_source"] = run.data_source(metadata["data_source"])
+    return write_image_package(run.folder / "image_classifier", network, metadata, run.told(card))
 
 
 def _metadata(settings: Settings) -> dict[str, Any]:

@@ -95,9 +95,12 @@ def export(network: nn.Module, settings: Settings, run: Run) -> ModelPackage:
     """Both packages with their card; the classifier's is returned."""
     folder = run.folder / "nodule_malignancy"
     parts = dict(network.named_children())
-    card = CARD.read_text(encoding="utf-8").format(
-        version=settings.version, phantoms=settings.phantoms, example_phantoms=settings.example_phantoms
+    filled = CARD.read_text(encoding="utf-8").format(
+        version=settings.version,
+        phantoms=f"{settings.phantoms} in {settings.detector_plan.steps} steps",
+        example_phantoms=f"{settings.example_phantoms} in {settings.classifier_plan.steps} steps",
     )
+    card = run.told(filled)
     shared = settings.intensity, settings.context_voxels, run.data is not None
     detector = detector_facts(settings.version, settings.detector, settings.spacing_mm, *shared)
     classifier = classifier_facts(settings.version, settings.classifier, *shared)
