@@ -30,14 +30,20 @@ def restore(path: Path, learner: Learner, plan: Plan) -> int:
     """Load the state where there is one; the number of steps already done.
 
     Raises:
-        TrainingError: it was begun with other settings.
+        TrainingError: it was begun with other settings, or is not finished and was begun by another number of processes.
     """
     if not path.exists():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
     _require_same(path, state.get("plan", {}), plan.decisive())
     learner.load_state_dict(state)
-    return int(state["step"])
+    step, begun, now = int(state["step"]), len(state["random"]), current_group().size
+    if step < plan.steps and not learner.best.exhausted and begun != now:
+        raise TrainingError(
+            f"{path} was begun otherwise (processes {begun} then, {now} now), and another number draws other batches: start as "
+            "many as then (torchrun --nproc-per-node), or use another folder"
+        )
+    return step
 
 
 def _require_same(path: Path, begun: dict[str, Any], wanted: dict[str, Any]) -> None:

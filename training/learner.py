@@ -103,6 +103,8 @@ class Learner:
         """Go on from there."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+        if len(state["random"]) != current_group().size:
+            return  # finished by another number of processes: nothing more is drawn
         random = state["random"][current_group().rank]
         torch.set_rng_state(random["cpu"])
         if "cuda" in random:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.distributed import current_group
 from training.errors import TrainingError
 from training.settings import settings_values
 from training.splits import Fold
@@ -94,7 +95,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def record_end(folder: Path) -> None:
-    """Write down that the training is finished."""
+    """Write down that the training is finished and its package is there."""
     file = folder / RECORD
     file.write_text(json.dumps({**read_record(folder), "finished": True}, indent=2) + "\n", encoding="utf-8")
 
@@ -112,6 +113,7 @@ def _described(run: Run, recipe: str, settings: Any) -> dict[str, Any]:
         "data": str(run.data.resolve()) if run.data else "",
         "fold": str(run.fold) if run.fold else "",
         "from": str(run.start_from.resolve()) if run.start_from else "",
+        "processes": current_group().size,
         "settings": settings_values(settings),
     }
 
