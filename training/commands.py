@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from training.cross_validation import FoldScore, cross_validate
-from training.distributed import process_group
+from training.distributed import launched_processes, process_group
 from training.errors import TrainingError
+from training.fit import NO_VALIDATION
 from training.placing import place, require_replaceable
+from training.plan import plans_of
 from training.progress import progress_bar, tensorboard_log
 from training.recipe import Recipe, find_recipe
 from training.run import Run, read_record, record, record_end, run_of
@@ -53,26 +55,31 @@ def train_recipe(request: TrainingRequest) -> Exported | None:
     recipe = find_recipe(request.recipe)
     _refuse_unheeded(recipe, request)
     settings = load_settings(recipe.Settings, request.settings or settings_file(request.recipe), request.overrides)
+    if "validation" not in recipe.USES and any(plan.validation_steps for plan in plans_of(settings)):
+        raise TrainingError(NO_VALIDATION)
     fold = Fold.parse(request.fold) if request.fold else None
     run = Run(request.output, request.data, fold, request.start_from)
     with process_group() as group, _watching(run.folder, tensorboard=request.tensorboard, leads=group.leads) as watch:
         if group.leads:
             record(run, request.recipe, settings)
         network = recipe.train(settings, replace(run, watch=watch))
-        if not group.leads:
-            return None
-        record_end(run.folder)
-        if run.fold is not None and hasattr(recipe, "measure_held_out"):
-            recipe.measure_held_out(network, settings, run).write(run.folder)
-        return _exported(request.recipe, recipe, network, settings, run)
+    if not group.leads:
+        return None  # the group is left: what follows is the leader's alone, and waits for nobody
+    if run.fold is not None and hasattr(recipe, "measure_held_out"):
+        recipe.measure_held_out(network, settings, run).write(run.folder)
+    made = _exported(request.recipe, recipe, network, settings, run)
+    record_end(run.folder)
+    return made
 
 
 def train_folds(request: TrainingRequest, count: int) -> tuple[FoldScore, ...]:
     """Train one model per fold, each in a folder of its own below the output.
 
     Raises:
-        TrainingError: as train_recipe, or no fold measures held-out cases.
+        TrainingError: as train_recipe, no fold measures held-out cases, or there are several processes.
     """
+    if launched_processes() > 1:
+        raise TrainingError("--folds trains one fold after the other in one process: give each fold, --fold 1/N, a torchrun")
     if request.fold or request.data is None:
         raise TrainingError("--folds needs --data, and stands instead of --fold")
     if not hasattr(find_recipe(request.recipe), "measure_held_out"):

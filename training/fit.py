@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from training import checkpoint as checkpoints
-from training.distributed import current_group, training_device
+from training.distributed import as_leader, current_group, training_device
+from training.errors import TrainingError
 from training.learner import Batch, Learner, Validate
 from training.losses import Loss, make_loss
 from training.plan import Plan
@@ -16,6 +17,10 @@ from training.watching import Watch, Watched, in_silence, print_lines
 
 Sample = Callable[[torch.Generator], Batch]
 """Draws one batch: images [batch, channel, ...] and labels [batch, ...]."""
+NO_VALIDATION = (
+    "validation_steps (and with it early stopping and the plateau rate) needs a validation, and this recipe has none: set "
+    "validation_steps = 0 and patience = 0, and another rate than plateau"
+)
 _SEED_STEP = 1_000_003
 
 
@@ -45,8 +50,11 @@ def fit(
         watch: is told of each step.
 
     Raises:
-        TrainingError: the checkpoint was begun with other settings, or the loss is no number.
+        TrainingError: the plan asks for a validation and there is none, the checkpoint was begun otherwise, or the loss is no
+            number.
     """
+    if plan.validation_steps and validate is None:
+        raise TrainingError(NO_VALIDATION)
     torch.set_num_threads(plan.threads)
     device = training_device(plan.device)
     learner = Learner(network.to(device), plan, loss or make_loss(plan.loss))
@@ -58,13 +66,13 @@ def fit(
             break
         rate, found = learner.rate, learner.learn(_batches(sample, plan, step), step)
         mean_loss += (found - mean_loss) / min(step - first + 1, 20)
-        looks = validate is not None and plan.validation_steps and _due(step, plan.validation_steps, plan.steps)
+        looks = plan.validation_steps and _due(step, plan.validation_steps, plan.steps)
         score = learner.validate(validate, step + 1) if looks and validate else None
         saves = _due(step, plan.checkpoint_steps, plan.steps) or learner.best.exhausted
         if saves:
             checkpoints.save(checkpoint, learner, plan, step + 1)
         watch(Watched(step + 1, plan.steps, first, time.monotonic() - started, mean_loss, rate, score, saves))
-    return learner.finish().cpu()
+    return as_leader(learner.finish().cpu())
 
 
 def _due(step: int, every: int, steps: int) -> bool:

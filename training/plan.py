@@ -1,6 +1,6 @@
 """How a network is to be trained: every choice that decides its weights, as one value."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from training.losses import LossChoice
@@ -58,12 +58,22 @@ class Plan:
             raise ValueError(f"averaging = {self.averaging}: must be at least 0 and below 1, such as 0.999")
         if self.patience and not self.validation_steps:
             raise ValueError("patience needs validation_steps: without a validation nothing says when to stop")
+        if self.rates.name == "plateau" and not self.validation_steps:
+            raise ValueError("rates.name = plateau needs validation_steps: without a validation nothing says when to lower it")
         if self.frozen_steps and not self.encoder:
             raise ValueError("frozen_steps needs encoder: the names of the parameters to hold")
 
     def decisive(self) -> dict[str, Any]:
         """The choices that decide the weights, flat by dotted name."""
         return {name: value for name, value in _flat(asdict(self)).items() if name not in _OF_NO_WEIGHT}
+
+
+def plans_of(settings: Any) -> list[Plan]:
+    """Every plan among a recipe's settings: some train several networks."""
+    if isinstance(settings, Plan):
+        return [settings]
+    parts = [getattr(settings, each.name) for each in fields(settings)] if is_dataclass(settings) else []
+    return [plan for part in parts for plan in plans_of(part)]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -20,7 +20,8 @@ class Recipe(Protocol):
     """A frozen dataclass; its values stand in conf/recipes/<engine>.toml."""
 
     USES: ClassVar[frozenset[str]]
-    """Which of "data", "fold" and "from" of a run it heeds; the command refuses the others."""
+    """Which of "data", "fold" and "from" of a run it heeds, and whether it gives `fit` a "validation"; the command refuses
+    what asks for the others."""
 
     def train(self, settings: Any, run: Run) -> nn.Module:
         """The trained network; whatever is kept between two calls lies in the run's folder."""

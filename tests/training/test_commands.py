@@ -18,6 +18,7 @@ from training import cli
 from training.commands import TrainingRequest, export_run, train_recipe
 from training.errors import TrainingError
 from training.recipes import example
+from training.run import read_record
 from training.settings import load_settings, settings_file
 
 DICE_FLOOR = 0.9
@@ -58,17 +59,37 @@ def test_a_training_killed_in_the_middle_ends_with_the_same_weights(tmp_path: Pa
 
 
 def test_a_run_is_not_mixed_with_another(tmp_path: Path) -> None:
-    train_recipe(TrainingRequest("example", tmp_path, overrides=(*SHORT, "plan.steps=2")))
+    run = tmp_path / "run"
+    train_recipe(TrainingRequest("example", run, overrides=(*SHORT, "plan.steps=2")))
     with pytest.raises(TrainingError, match=r"settings.plan.steps 2 then, 3 now"):
-        train_recipe(TrainingRequest("example", tmp_path, overrides=(*SHORT, "plan.steps=3")))
+        train_recipe(TrainingRequest("example", run, overrides=(*SHORT, "plan.steps=3")))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("not a model")
     with pytest.raises(TrainingError, match="no model package"):
-        export_run(tmp_path, tmp_path / "other")
-    unfinished = json.loads((tmp_path / "run.json").read_text()) | {"finished": False}
-    (tmp_path / "run.json").write_text(json.dumps(unfinished))
+        export_run(run, tmp_path / "other")
+    unfinished = json.loads((run / "run.json").read_text()) | {"finished": False}
+    (run / "run.json").write_text(json.dumps(unfinished))
     with pytest.raises(TrainingError, match="not finished"):
-        export_run(tmp_path, tmp_path / "package")
+        export_run(run, tmp_path / "package")
+
+
+def test_a_run_is_finished_only_when_its_package_is_there(tmp_path: Path) -> None:
+    request = TrainingRequest("example", tmp_path, overrides=(*SHORT, "plan.steps=2"))
+    (tmp_path / "example").write_text("in the way of the package")
+    with pytest.raises(OSError, match="example"):
+        train_recipe(request)
+    with pytest.raises(TrainingError, match="not finished"):
+        export_run(tmp_path, tmp_path.parent / "package")
+    (tmp_path / "example").unlink()
+    train_recipe(request)
+    assert read_record(tmp_path)["finished"]
+
+
+def test_a_validation_that_a_recipe_does_not_have_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    overrides = ("lesion.plan.validation_steps=5", "lesion.plan.patience=2", "liver.phantoms=1", "liver.plan.steps=1")
+    with pytest.raises(TrainingError, match="needs a validation, and this recipe has none"):
+        train_recipe(TrainingRequest("liver-tumor", tmp_path / "run", overrides=overrides))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_mistake_is_told_without_a_traceback(tmp_path: Path) -> None:

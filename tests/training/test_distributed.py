@@ -9,8 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from training.distributed import Group, current_group, from_all, from_leader, process_group
+from tests.training.test_real_cases import SHORT, ball_data
+from training.commands import TrainingRequest, export_run, train_folds, train_recipe
+from training.distributed import Group, chosen_device, current_group, from_all, from_leader, process_group
+from training.errors import TrainingError
 from training.fit import fit
+from training.held_out import HeldOut
 from training.learner import Batch
 from training.losses import LossChoice
 from training.optimisers import OptimiserChoice
@@ -58,15 +62,21 @@ def train_in_group(folder: Path) -> None:
         trained = fit(network(), one, PLAN, folder / "checkpoint.pt", validate=score)
         if group.leads:
             torch.save(trained.state_dict(), folder / "weights.pt")
+        first = from_all([tensor.sum().item() for tensor in trained.state_dict().values()])
+        assert first[0] == first[-1], "every process has the leader's network"
 
 
-def _torchrun(folder: Path, reports: int) -> dict[str, torch.Tensor]:
-    program = f"import pathlib, tests.training.test_distributed as t; t.train_in_group(pathlib.Path({str(folder)!r}))"
-    script = folder / "program.py"
-    script.write_text(program)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+def _torchrun(*words: object) -> subprocess.CompletedProcess[str]:
+    """A program in two processes, to its end."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *map(str, words)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500, check=False)
+
+
+def _trained_by_two(folder: Path, reports: int) -> dict[str, torch.Tensor]:
+    script = folder / "program.py"
+    script.write_text(f"import pathlib, tests.training.test_distributed as t; t.train_in_group(pathlib.Path({str(folder)!r}))")
+    done = _torchrun(script)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("step 8/8") == reports, "only one process talks"
     weights: dict[str, torch.Tensor] = torch.load(folder / "weights.pt", weights_only=True)
@@ -75,12 +85,44 @@ def _torchrun(folder: Path, reports: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 def test_two_processes_with_a_batch_of_one_train_as_one_with_a_batch_of_two(tmp_path: Path) -> None:
-    found = _torchrun(tmp_path, reports=1)
+    found = _trained_by_two(tmp_path, reports=1)
     expected = fit(network(), two, PLAN, tmp_path / "alone.pt", validate=score, watch=in_silence)
     for name, tensor in expected.state_dict().items():
         assert torch.allclose(found[name], tensor, atol=1e-5), name
-    again = _torchrun(tmp_path, reports=0)
+    again = _trained_by_two(tmp_path, reports=0)
     assert all(torch.equal(tensor, again[name]) for name, tensor in found.items()), "a finished run is only read"
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_fold_and_the_leader_measures_it_alone(tmp_path: Path) -> None:
+    """As a person starts it; the recipe has batch normalisation, a validation, real cases beside phantoms, and an export."""
+    data, run = ball_data(tmp_path / "data"), tmp_path / "run"
+    overrides = [f"--set={each}" for each in SHORT]
+    words = ["-m", "dicom_node.cli", "train", "example", "--output", run, "--data", data, "--fold", "1/2", *overrides]
+    done = _torchrun(*words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("weights ") == 1, "only one process talks"
+    assert HeldOut.read(run).cases == {"ball": 2}
+    assert export_run(run, tmp_path / "package").weights_digest in done.stdout
+    with pytest.raises(TrainingError, match="processes 2 then, 1 now"):
+        train_recipe(TrainingRequest("example", run, data, SHORT, fold="1/2"))
+
+
+def test_folds_in_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="--folds trains one fold after the other in one process"):
+        train_folds(TrainingRequest("example", tmp_path / "run", tmp_path, SHORT), 2)
+
+
+def test_each_process_has_a_gpu_of_its_own_where_there_are_any() -> None:
+    assert chosen_device("auto", 0, gpus=0) == torch.device("cpu")
+    assert [chosen_device(wish, 1, gpus=2) for wish in ("auto", "cuda")] == [torch.device("cuda", 1)] * 2
+    assert chosen_device("cpu", 5, gpus=2) == torch.device("cpu")
+    assert chosen_device("cuda:1", 0, gpus=2) == torch.device("cuda", 1)
+    for wish, gpus in (("auto", 2), ("cuda", 0)):
+        with pytest.raises(TrainingError, match=f"process 3 of this machine has no GPU .there are {gpus}.*plan.device=cpu"):
+            chosen_device(wish, 2, gpus)
 
 
 def test_a_process_alone_is_its_own_group() -> None:

@@ -158,6 +158,28 @@ def test_training_stops_early_with_the_best_weights(tmp_path: Path) -> None:
     assert _same(network, again)
 
 
+@pytest.mark.parametrize("plan", [replace(PLAN, validation_steps=2), replace(EVERYTHING, patience=0)])
+def test_a_plan_that_needs_a_validation_is_refused_without_one(tmp_path: Path, plan: Plan) -> None:
+    with pytest.raises(TrainingError, match=r"needs a validation, and this recipe has none: set validation_steps = 0"):
+        fit(_network(), _ball, plan, tmp_path / "run.pt")
+    assert not (tmp_path / "run.pt").exists()
+
+
+def _as_begun_by_two(file: Path, step: int) -> None:
+    """The checkpoint as two processes would have left it after so many steps."""
+    state = torch.load(file, weights_only=True)
+    torch.save({**state, "random": state["random"][:1] * 2, "step": step}, file)
+
+
+def test_a_training_is_not_continued_by_another_number_of_processes(tmp_path: Path) -> None:
+    first = fit(_network(), _ball, PLAN, tmp_path / "run.pt")
+    _as_begun_by_two(tmp_path / "run.pt", step=6)
+    assert _same(first, fit(_network(), _cut_at(0), PLAN, tmp_path / "run.pt")), "a finished one is only read"
+    _as_begun_by_two(tmp_path / "run.pt", step=4)
+    with pytest.raises(TrainingError, match="processes 2 then, 1 now"):
+        fit(_network(), _ball, PLAN, tmp_path / "run.pt")
+
+
 def test_the_mean_of_the_weights_is_the_result(tmp_path: Path) -> None:
     mean = fit(_network(), _ball, replace(PLAN, averaging=0.9), tmp_path / "mean.pt")
     last = fit(_network(), _ball, PLAN, tmp_path / "last.pt")

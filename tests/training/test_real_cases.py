@@ -19,7 +19,7 @@ FORM = RealForm(("background", "ball"), (3.0, 3.0, 3.0), "CT", -1000.0)
 SHORT = ("plan.steps=4", "plan.validation_steps=2", "plan.checkpoint_steps=2", "phantoms=3", "validation_phantoms=1")
 
 
-def _data(folder: Path, cases: int = 4) -> Path:
+def ball_data(folder: Path, cases: int = 4) -> Path:
     for number in range(cases):
         for part, values in zip(("images", "labels"), example.make_case(number, 24), strict=True):
             image: Any = sitk.GetImageFromArray(values)
@@ -40,7 +40,7 @@ def _as_nnunet(folder: Path, structure: str) -> Path:
 
 
 def test_cases_are_read_once_and_divided_by_fold(tmp_path: Path) -> None:
-    data = _data(tmp_path / "data")
+    data = ball_data(tmp_path / "data")
     run = Run(tmp_path / "run", data)
     whole = real_cases(run, FORM)
     assert whole is not None
@@ -63,13 +63,13 @@ def test_without_data_there_are_only_phantoms(tmp_path: Path) -> None:
 
 def test_structures_that_the_network_does_not_learn_are_refused(tmp_path: Path) -> None:
     form = RealForm(example.LABELS, (3.0, 3.0, 3.0), "CT", -1000.0)
-    data = _as_nnunet(_data(tmp_path / "data", 1), "kidney")
+    data = _as_nnunet(ball_data(tmp_path / "data", 1), "kidney")
     with pytest.raises(LabelError, match=r"structures kidney; the network learns ball"):
         real_cases(Run(tmp_path / "run", data), form)
 
 
 def test_one_model_is_trained_for_each_fold_and_measured_on_what_it_left_out(tmp_path: Path) -> None:
-    data = _as_nnunet(_data(tmp_path / "data"), "Ball")
+    data = _as_nnunet(ball_data(tmp_path / "data"), "Ball")
     request = TrainingRequest("example", tmp_path / "runs", data, SHORT)
     (score,) = train_folds(request, 2)
     assert (score.structure, score.cases) == ("ball", 4)
@@ -91,7 +91,7 @@ def test_other_names_and_preparations_of_a_recipe_are_followed(tmp_path: Path) -
         return case[0][:12], case[1][:12]
 
     form = replace(FORM, labels=("background", "liver", "lesion"), also={"Sphere": 2}, prepare=halved)
-    found = real_cases(Run(tmp_path / "run", _as_nnunet(_data(tmp_path / "data", 1), "sphere")), form)
+    found = real_cases(Run(tmp_path / "run", _as_nnunet(ball_data(tmp_path / "data", 1), "sphere")), form)
     assert found is not None
     image, labels = found.load(0)
     assert image.shape == labels.shape == (12, 24, 24)
@@ -99,7 +99,7 @@ def test_other_names_and_preparations_of_a_recipe_are_followed(tmp_path: Path) -
 
 
 def test_real_cases_stand_beside_synthetic_ones_by_number(tmp_path: Path) -> None:
-    data = _data(tmp_path / "data", 2)
+    data = ball_data(tmp_path / "data", 2)
     cases = Beside(lambda number: example.make_case(number + 50, 24), real_cases(Run(tmp_path / "run", data), FORM))
     numbers = cases.numbers(range(3))
     assert numbers == (0, 1, 2, FIRST_REAL, FIRST_REAL + 1)

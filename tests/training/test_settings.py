@@ -59,6 +59,7 @@ def test_a_value_of_the_command_line_replaces_the_files(tmp_path: Path) -> None:
         ("plan.steps=0", "must be at least 1"),
         ("plan.optimiser.name=adan", "'adam'"),
         ("plan.patience=3", "patience needs validation_steps"),
+        ("plan.rates.name=plateau", "rates.name = plateau needs validation_steps"),
         ("words", "write it as key=value"),
         ("words.more=1", "words is a value, not a section"),
     ],

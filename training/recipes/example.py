@@ -32,7 +32,7 @@ CONTEXT_VOXELS = 24
 SPACING_MM = (3.0, 3.0, 3.0)
 LABELS = ("background", "ball")
 REAL = RealForm(LABELS, SPACING_MM, "CT", OUTSIDE_HU)
-USES = frozenset({"data", "fold", "from"})
+USES = frozenset({"data", "fold", "from", "validation"})
 CARD = """# Example {version}
 
 Finds a bright ball in noise; of no use but to show how a model comes to be.

@@ -24,7 +24,7 @@ from training.transfer import load_encoder, starting_network
 
 FIRST_VALIDATION = 10_000
 EXPLAINED_LAYER = "layer4"
-USES = frozenset({"from"})
+USES = frozenset({"from", "validation"})
 CARD = Path(__file__).with_name("image_classifier_card.md")
 LABELS = (
     {"name": "no large opacity", "code": ["125112009", "SCT", "Within normal limits"], "normal": True},
