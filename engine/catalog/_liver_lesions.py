@@ -22,6 +22,12 @@ CORE_VOXELS = 3
 DARKER_HU = 15.0
 FAT_HU = -40.0
 ENCLOSED_SHARE = 0.8
+PARENCHYMA_HU = 30.0
+"""Difference from the liver's own attenuation up to which the surroundings are parenchyma, noise averaged out."""
+SURROUNDED_SHARE = 0.7
+SHELL_VOXELS = (1, 3)
+"""Distance from a lesion of what surrounds it."""
+FATTY_HU, FATTY_SHARE = -20.0, 0.03
 
 Mask = Bool[np.ndarray, "slices rows columns"]
 
@@ -39,6 +45,28 @@ def credible(probability: Float32[np.ndarray, "slices rows columns"], liver: Mas
     kept[0] = False
     chosen: Mask = kept[labels]
     return chosen
+
+
+def within_parenchyma(lesions: Mask, hu: Float32[np.ndarray, "slices rows columns"], level_hu: float) -> Mask:
+    """Those that parenchyma surrounds and that hold no fat: not what is marked of hilum, fissures and beside the liver.
+
+    Args:
+        lesions: found so far.
+        hu: on their grid.
+        level_hu: of the parenchyma.
+    """
+    smooth = ndimage.uniform_filter(hu, 3)
+    parenchyma = np.abs(smooth - level_hu) < PARENCHYMA_HU
+    labels, number = ndimage.label(lesions)
+    kept = np.zeros_like(lesions)
+    for index in range(1, number + 1):
+        part = labels == index
+        near, far = (ndimage.binary_dilation(part, iterations=reach) for reach in SHELL_VOXELS)
+        shell = far & ~near & ~lesions
+        surrounded = shell.any() and parenchyma[shell].mean() >= SURROUNDED_SHARE
+        if surrounded and (smooth[part] < FATTY_HU).mean() <= FATTY_SHARE:
+            kept |= part
+    return kept
 
 
 def by_attenuation(hu: Float32[np.ndarray, "slices rows columns"], liver: Mask, level_hu: float) -> Mask:

@@ -1,5 +1,6 @@
 """What the networks say of one candidate: its mask, whether it is a nodule, how malignant it looks."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,13 @@ SEGMENTING_SIZE = 64
 STEPS_MM = (0.8, 1.3)
 COARSE_FROM_MM = 20.0
 """Candidates larger than this are drawn on the coarser step."""
-MASK_LEVEL = 0.5
+MASK_SHARE = 0.5
+"""Of the detector's highest probability near the middle, where its nodule ends."""
+CONTACT = (0.4, 0.65)
+"""Share of lung around a mask from which it begins to count as lying in lung, and from which it does so wholly."""
+CONTACT_VOXELS = (1, 3)
+"""Distance from the mask of what lies around it."""
+IN_LUNG_HU = -500
 CLASSIFYING_SIZE = 48
 FEWEST_VOXELS, THREADED_VOXELS = 20, 60
 FILL = 0.45
@@ -72,7 +79,9 @@ class Reading:
         grid: of the patch that the mask was drawn on.
         level: above zero within the nodule, on that grid.
         features: measured on that patch.
-        nodule: probability that it is one.
+        nodule: probability that it is one, by the classifier.
+        support: the detector's highest probability within the mask.
+        contact: share of what lies around the mask that is lung.
         malignant: probability that it is malignant, given that it is a nodule.
         image: what the classifier saw, and where.
         classified_grid: of `image`.
@@ -83,9 +92,17 @@ class Reading:
     level: Patch
     features: Features
     nodule: float
+    support: float
+    contact: float
     malignant: float
     image: Float32[Tensor, "channels slices rows columns"]
     classified_grid: CanonicalGrid
+
+    @property
+    def credibility(self) -> float:
+        """Of being a nodule: what detector and classifier say, and whether lung surrounds it as it does not surround a wall."""
+        in_lung = float(np.clip((self.contact - CONTACT[0]) / (CONTACT[1] - CONTACT[0]), 0.0, 1.0))
+        return math.sqrt(self.nodule) * self.support * in_lung
 
 
 def read_candidate(networks: Networks, volume: Volume, candidate: Candidate) -> Reading | None:
@@ -97,10 +114,9 @@ def read_candidate(networks: Networks, volume: Volume, candidate: Candidate) -> 
     grid = patch_grid(candidate.centre_mm, step, SEGMENTING_SIZE)
     hu = patch_of(volume, grid)
     mask, level = grown(hu.numpy(), candidate.diameter_mm / step, LARGEST_RADIUS_MM / step)
+    probability = nodule_probability(networks, hu)
     if np.count_nonzero(mask) < FEWEST_VOXELS:
-        probability = nodule_probability(networks, hu)
-        mask = central_part(probability > MASK_LEVEL, reach=max(3, round(candidate.diameter_mm / 2 / step)))
-        level = probability - MASK_LEVEL
+        mask, level = _marked(probability, reach=max(3, round(candidate.diameter_mm / 2 / step)))
     if np.count_nonzero(mask) < FEWEST_VOXELS:
         return None
     index = np.array(ndimage.center_of_mass(mask))
@@ -116,10 +132,26 @@ def read_candidate(networks: Networks, volume: Volume, candidate: Candidate) -> 
         level=level,
         features=features_of(hu.numpy(), mask, step),
         nodule=1 - odds[NOT_A_NODULE],
+        support=float(probability[mask].max()),
+        contact=_contact(hu.numpy(), mask),
         malignant=odds[MALIGNANT] / max(odds[BENIGN] + odds[MALIGNANT], 1e-6),
         image=image,
         classified_grid=classified_grid,
     )
+
+
+def _marked(probability: Patch, reach: int) -> tuple[Bool[np.ndarray, "slices rows columns"], Patch]:
+    """What the detector marks at the middle of a patch, however faintly; mask and level."""
+    middle = tuple(slice(size // 2 - reach, size // 2 + reach + 1) for size in probability.shape)
+    level = probability - MASK_SHARE * float(probability[middle].max())
+    return central_part(level > 0, reach), level
+
+
+def _contact(hu: Patch, mask: Bool[np.ndarray, "slices rows columns"]) -> float:
+    """Share of lung in the shell around a mask; beyond the series (air in the patch) nothing is known."""
+    near, far = CONTACT_VOXELS
+    shell = ndimage.binary_dilation(mask, iterations=far) & ~ndimage.binary_dilation(mask, iterations=near) & (hu > AIR_HU)
+    return float((hu[shell] < IN_LUNG_HU).mean()) if shell.any() else 0.0
 
 
 def nodule_probability(networks: Networks, hu: Float32[Tensor, "slices rows columns"]) -> Patch:

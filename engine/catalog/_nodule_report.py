@@ -122,7 +122,7 @@ def segment_of(volume: Volume, nodule: Nodule, number: int, patient: PatientFact
 def _measurements(volume: Volume, nodule: Nodule, risk: float | None) -> tuple[Measurement, ...]:
     mean_hu = float(volume.voxels[nodule.mask].mean(dtype=np.float64))
     found = [
-        Measurement(_CERTAINTY, 100 * nodule.reading.nodule, _PERCENT),
+        Measurement(_CERTAINTY, 100 * nodule.reading.credibility, _PERCENT),
         Measurement(_LONG_AXIS, nodule.axes.long_mm, _MILLIMETRE),
         Measurement(_SHORT_AXIS, nodule.axes.short_mm, _MILLIMETRE),
         Measurement(_ATTENUATION, mean_hu, _HOUNSFIELD, _MEAN),

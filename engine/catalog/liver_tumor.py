@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.api import Context, EngineInfo
 from engine.catalog._clock import Clock
-from engine.catalog._liver_lesions import by_attenuation, credible
+from engine.catalog._liver_lesions import by_attenuation, credible, within_parenchyma
 from engine.catalog._liver_report import LESION, LIVER, MORPHOLOGY, Answer, answer
 from engine.catalog._liver_sense import require_abdomen_ct, why_no_liver
 from engine.catalog._liver_shape import Liver, Surroundings, box_around, fine_grid, main_parts, refine, surroundings
@@ -119,7 +119,7 @@ class LiverTumor:
         probability = torch.sigmoid(_margin(self._lesion.of_values(relative, OUTSIDE_HU - liver.level_hu))).numpy()
         probability[by_attenuation(liver.hu, liver.mask, liver.level_hu)] = 0.95
         clock.lap("lesion network")
-        kept = credible(probability, liver.mask, liver.grid.voxel_ml)
+        kept = within_parenchyma(credible(probability, liver.mask, liver.grid.voxel_ml), liver.hu, liver.level_hu)
         near = ndimage.binary_dilation(kept, iterations=1)
         self._context.progress("lesions", 0.7)
         return np.where(near, probability - 0.5, -0.5).astype(np.float32)

@@ -28,7 +28,7 @@ GOOD_STEP_MM = 3.0
 COARSEST_PIXEL_MM = 1.5
 LEAST_COVERAGE_MM = 100.0
 NODULE_LEVEL = 0.35
-"""Probability of being a nodule from which a candidate is reported."""
+"""Credibility from which a candidate is reported."""
 SMALLEST_REPORTED_MM = 4.0
 MOST_REPORTED = 5
 _CALIBRATION = (
@@ -94,7 +94,7 @@ class NoduleMalignancy:
             manufacturer=metadata.authors,
             weights_digest=joint_digest([*digests, lungs.weights_digest]),
             device=self._networks.detector.ran_on,
-            parameters=f"reported from probability {NODULE_LEVEL} and {SMALLEST_REPORTED_MM:.0f} mm",
+            parameters=f"reported from credibility {NODULE_LEVEL} and {SMALLEST_REPORTED_MM:.0f} mm",
         )
 
     def analyse(self, volume: Volume) -> Findings:
@@ -110,7 +110,7 @@ class NoduleMalignancy:
         if found.outcome is not Outcome.FINDINGS:
             raise Refusal(f"{found.reason} Nodules are looked for in lungs only.")
         seen = _distinct([each for lung in found.segments for each in self._read(volume, lung, clock)])
-        likeliest = sorted(seen, key=lambda each: -each.reading.nodule)[:MOST_REPORTED]
+        likeliest = sorted(seen, key=lambda each: -each.reading.credibility)[:MOST_REPORTED]
         nodules = by_volume([nodule for each in likeliest if (nodule := self._nodule(volume, each))])
         remarks = (*found.remarks, *_remarks(volume, len(seen)))
         findings = self._findings(volume, nodules, len(seen), remarks, clock)
@@ -126,7 +126,7 @@ class NoduleMalignancy:
         return [
             _Seen(lung, reading)
             for reading in readings
-            if reading and reading.nodule >= NODULE_LEVEL and reading.features.diameter_mm >= SMALLEST_REPORTED_MM
+            if reading and reading.credibility >= NODULE_LEVEL and reading.features.diameter_mm >= SMALLEST_REPORTED_MM
         ]
 
     def _nodule(self, volume: Volume, seen: _Seen) -> Nodule | None:

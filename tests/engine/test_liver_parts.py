@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 
 from engine.api import Refusal
-from engine.catalog._liver_lesions import attenuation_class, credible, split
+from engine.catalog._liver_lesions import attenuation_class, credible, split, within_parenchyma
 from engine.catalog._liver_report import MOST_LESIONS, answer
 from engine.catalog._liver_sense import require_abdomen_ct, why_no_liver
 from engine.catalog._liver_shape import Surroundings, box_around, fine_grid, main_parts, refine, surroundings
@@ -188,3 +188,13 @@ def test_what_the_engine_was_not_made_for_is_refused_with_the_reason(volume: Vol
     ):
         with pytest.raises(Refusal, match=words):
             require_abdomen_ct(changed)
+
+
+def test_only_what_parenchyma_surrounds_and_what_holds_no_fat_is_a_lesion() -> None:
+    hu = np.full((40, 40, 40), 100.0, np.float32)
+    hu[:, :, :6] = -90.0  # fat beside the liver
+    inner, edge, fatty = (_ball(4.0, place, 40) for place in ((12, 12, 24), (20, 28, 7), (30, 12, 24)))
+    hu[inner | edge] = 50.0
+    hu[fatty] = -60.0
+    found = within_parenchyma(inner | edge | fatty, hu, 100.0)
+    assert np.array_equal(found, inner)

@@ -66,7 +66,6 @@ def _probabilities(segment: Segment) -> dict[str, Measurement]:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="the detector of version 1.0.0 misses small nodules and takes vessels for large ones")
 def test_both_nodules_are_found_on_their_side(findings: Findings, chest: tuple[Volume, dict[int, np.ndarray]]) -> None:
     assert findings.outcome is Outcome.FINDINGS
     assert len(findings.segments) <= MOST_REPORTED
@@ -78,7 +77,6 @@ def test_both_nodules_are_found_on_their_side(findings: Findings, chest: tuple[V
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="the detector of version 1.0.0 misses small nodules and takes vessels for large ones")
 def test_the_larger_nodule_is_measured_and_more_suspicious(
     findings: Findings, chest: tuple[Volume, dict[int, np.ndarray]]
 ) -> None:
