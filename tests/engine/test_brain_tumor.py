@@ -132,7 +132,7 @@ def test_the_algorithm_names_its_weights_and_device(engine: BrainTumor, flair: V
 
 
 def test_a_head_without_tumour_is_a_result_with_its_reason(engine: BrainTumor) -> None:
-    healthy = head(1, SPACING, SHAPE, tumours=0)
+    healthy = head(2, SPACING, SHAPE, tumours=0)
     findings = engine.analyse(volume_of_head(healthy, healthy.flair))
     assert findings.outcome is Outcome.NOTHING_FOUND
     assert "No tumour of 0.3 ml or more" in findings.reason

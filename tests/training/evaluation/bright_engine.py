@@ -3,6 +3,7 @@
 A package may also refuse what is brighter than it allows, and call its classes otherwise.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -32,7 +33,7 @@ class Brightness:
         package = context.options.get("package")
         self._gain = float((Path(package) / "gain").read_text()) if package else 1.0
         limit = Path(package) / "brightest" if package else None
-        self._brightest = float(limit.read_text()) if limit and limit.exists() else 255.0
+        self._brightest = float(limit.read_text()) if limit and limit.exists() else math.inf
         names = Path(package) / "classes" if package else None
         self._classes = names.read_text().split() if names and names.exists() else ["dark", "bright"]
 
