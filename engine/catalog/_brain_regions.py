@@ -12,7 +12,7 @@ from engine.catalog._brain_border import extended
 
 MINIMUM_FOCUS_ML = 0.3
 """Smaller foci are more often noise, vessels or harmless spots than tumour."""
-CERTAIN = 0.8
+CERTAIN = 0.985
 """A focus needs a voxel that is tumour with this probability."""
 _CLOSED = 20.0
 """Logit of what lies enclosed in tumour."""
