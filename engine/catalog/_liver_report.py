@@ -15,6 +15,7 @@ from engine.volume import Volume
 MOST_LESIONS = 20
 """Segments of their own; the others are one segment together."""
 ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
+_PREVIEW = "The lesions are a preview, for research only: half of all lesions are missed, and places without one are marked."
 MORPHOLOGY = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 LIVER = Code("10200004", "SCT", "Liver")
 LESION = Code("52988006", "SCT", "Lesion")
@@ -59,7 +60,7 @@ def answer(volume: Volume, liver: Mask, lesions: Mask, level_hu: float) -> Answe
 
 
 def _remarks(volume: Volume, liver: Mask, found: int) -> list[str]:
-    remarks = list(volume.remarks)
+    remarks = [*volume.remarks, _PREVIEW]
     if is_cut(liver):
         remarks.append("The liver is not wholly within the scan; its volume is that of the part shown.")
     if found > MOST_LESIONS:

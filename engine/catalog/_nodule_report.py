@@ -20,18 +20,17 @@ _LUNG = Code("39607008", "SCT", "Lung")
 _LONG_AXIS = Code("103339001", "SCT", "Long Axis")
 _SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
 _ATTENUATION = Code("112031", "DCM", "Attenuation Coefficient")
-_CERTAINTY = Code("111012", "DCM", "Certainty of Finding")
+_CREDIBILITY = Code("CREDIBILITY", SCHEME, "Credibility of being a nodule, not calibrated, 0 to 1")
 _MEAN = Code("373098007", "SCT", "Mean")
 _CANCER = Code("111047", "DCM", "Probability of cancer")
+_SUSPICION = Code("SUSPICION", SCHEME, "Probability that readers rate the nodule suspicious")
 _FEATURE_MODEL = Code("FEATURE-MODEL", SCHEME, "Logistic model of size, attenuation and spiculation")
 _NETWORK = Code("NETWORK", SCHEME, "Three-dimensional residual network")
 _BROCK = Code("BROCK-2B", SCHEME, "Brock model, full, with spiculation")
-_MALIGNANCY = Code("111388", "DCM", "Malignancy Type")
 _DENSITY = Code("112027", "DCM", "Opacity Descriptor")
 _LUNG_RADS = Code("LUNG-RADS-2022", SCHEME, "Lung-RADS v2022 category of the nodule")
 _BROCK_INPUTS = Code("BROCK-INPUTS", SCHEME, "Inputs of the Brock model")
-_BENIGN = Code("30807003", "SCT", "Benign")
-_MALIGNANT = Code("21594007", "SCT", "Malignant")
+_NO_UNITS = Code("1", "UCUM", "no units")
 _MILLIMETRE = Code("mm", "UCUM", "millimeter")
 _HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 _PERCENT = Code("%", "UCUM", "percent")
@@ -42,7 +41,8 @@ _DENSITIES: dict[str, Code | str] = {
     "calcified": Code("237897009", "SCT", "Calcified"),
     "fat": Code("256674009", "SCT", "Fat"),
 }
-SPICULATED = 0.5
+BROCK_NODULES = 1
+"""What is marked may be no nodule: more of them would lower the risk of each."""
 MASS_MM = 30.0
 _COLOURS = ((230, 60, 60), (240, 160, 40), (60, 180, 90), (70, 130, 230), (180, 90, 220), (40, 190, 200))
 
@@ -86,7 +86,7 @@ def nodule_of(volume: Volume, reading: Reading, laterality: Code, model: Feature
     return Nodule(reading, mask, axes_of(volume, mask), laterality, upper, spiculation, probability)
 
 
-def segment_of(volume: Volume, nodule: Nodule, number: int, patient: PatientFacts, count: int) -> Segment:
+def segment_of(volume: Volume, nodule: Nodule, number: int, patient: PatientFacts) -> Segment:
     """The nodule with all that is measured and judged of it.
 
     Args:
@@ -94,16 +94,19 @@ def segment_of(volume: Volume, nodule: Nodule, number: int, patient: PatientFact
         nodule: to report.
         number: from 1, by volume.
         patient: age and sex where known.
-        count: of all nodules seen, reported or not.
     """
     features = nodule.reading.features
-    risk = brock(
-        patient,
-        nodule.axes.long_mm,
-        features.attenuation,
-        upper=nodule.upper,
-        nodules=count,
-        spiculated=nodule.spiculation > SPICULATED,
+    risk = (
+        None
+        if nodule.axes.long_mm > MASS_MM
+        else brock(
+            patient,
+            nodule.axes.long_mm,
+            features.attenuation,
+            upper=nodule.upper,
+            nodules=BROCK_NODULES,
+            spiculated=False,
+        )
     )
     return Segment(
         key=f"nodule-{number}",
@@ -122,12 +125,12 @@ def segment_of(volume: Volume, nodule: Nodule, number: int, patient: PatientFact
 def _measurements(volume: Volume, nodule: Nodule, risk: float | None) -> tuple[Measurement, ...]:
     mean_hu = float(volume.voxels[nodule.mask].mean(dtype=np.float64))
     found = [
-        Measurement(_CERTAINTY, 100 * nodule.reading.credibility, _PERCENT),
+        Measurement(_CREDIBILITY, nodule.reading.credibility, _NO_UNITS),
         Measurement(_LONG_AXIS, nodule.axes.long_mm, _MILLIMETRE),
         Measurement(_SHORT_AXIS, nodule.axes.short_mm, _MILLIMETRE),
         Measurement(_ATTENUATION, mean_hu, _HOUNSFIELD, _MEAN),
-        Measurement(_CANCER, 100 * nodule.feature_probability, _PERCENT, _FEATURE_MODEL),
-        Measurement(_CANCER, 100 * nodule.reading.malignant, _PERCENT, _NETWORK),
+        Measurement(_SUSPICION, 100 * nodule.feature_probability, _PERCENT, _FEATURE_MODEL),
+        Measurement(_SUSPICION, 100 * nodule.reading.malignant, _PERCENT, _NETWORK),
     ]
     if risk is not None:
         found.append(Measurement(_CANCER, 100 * risk, _PERCENT, _BROCK))
@@ -136,12 +139,9 @@ def _measurements(volume: Volume, nodule: Nodule, risk: float | None) -> tuple[M
 
 def _evaluations(nodule: Nodule, patient: PatientFacts) -> tuple[Evaluation, ...]:
     features = nodule.reading.features
-    spiculated = nodule.spiculation > SPICULATED
     ratio = min(1.0, features.solid_diameter_mm / max(features.diameter_mm, 1e-6))
-    category = lung_rads(nodule.axes.mean_mm, nodule.axes.mean_mm * ratio, features.attenuation, spiculated=spiculated)
-    malignant = (nodule.feature_probability + nodule.reading.malignant) / 2 > 0.5
+    category = lung_rads(nodule.axes.mean_mm, nodule.axes.mean_mm * ratio, features.attenuation)
     return (
-        Evaluation(_MALIGNANCY, _MALIGNANT if malignant else _BENIGN),
         Evaluation(_DENSITY, _DENSITIES[features.attenuation]),
         Evaluation(_LUNG_RADS, Code(f"LUNG-RADS-{category}", SCHEME, f"Lung-RADS {category}")),
         Evaluation(_BROCK_INPUTS, _brock_inputs(nodule, patient)),
@@ -151,7 +151,9 @@ def _evaluations(nodule: Nodule, patient: PatientFacts) -> tuple[Evaluation, ...
 def _brock_inputs(nodule: Nodule, patient: PatientFacts) -> str:
     missing = [name for name, known in (("age", patient.age_years is not None), ("sex", bool(patient.sex))) if not known]
     place = "upper" if nodule.upper else "lower"
-    words = f"{place} half of the lung (for the lobe); no family history and no emphysema assumed"
+    words = f"{place} half of the lung (for the lobe); the only nodule; no spiculation, family history and emphysema assumed"
+    if nodule.axes.long_mm > MASS_MM:
+        return f"Not computed: above {MASS_MM:.0f} mm it is a mass."
     if missing:
         return f"Not computed: {' and '.join(missing)} not in the header. Known: {words}."
     return f"Age and sex from the header, {words}."

@@ -76,25 +76,24 @@ def brock(
     return sigmoid(log_odds)
 
 
-def lung_rads(mean_mm: float, solid_mm: float, attenuation: str, *, spiculated: bool) -> str:
-    """Category of a nodule at a first screening, as Lung-RADS v2022 has it: 1, 2, 3, 4A, 4B or 4X.
+def lung_rads(mean_mm: float, solid_mm: float, attenuation: str) -> str:
+    """Category of a nodule at a first screening, as Lung-RADS v2022 has it: 1, 2, 3, 4A or 4B.
+
+    4X is not given: spicules are not told well enough. Calcium counts as solid: its pattern is not judged.
 
     Args:
         mean_mm: mean of long and short axis.
         solid_mm: mean diameter of the solid part.
         attenuation: as in Features.
-        spiculated: raises 3 and 4 to 4X.
     """
     size = round(mean_mm, 1)
-    if attenuation in ("calcified", "fat"):
-        return "1" if size < LARGEST_BENIGN_MM else "3"
+    if attenuation == "fat" and size < LARGEST_BENIGN_MM:
+        return "1"
     if attenuation == "ground-glass":
-        category = "2" if size < 30 else "3"
-    elif attenuation == "part-solid":
-        category = "2" if size < 6 else _by_size(round(solid_mm, 1), (6, 8), ("3", "4A", "4B"))
-    else:
-        category = _by_size(size, (6, 8, 15), ("2", "3", "4A", "4B"))
-    return "4X" if spiculated and category in ("3", "4A", "4B") else category
+        return "2" if size < 30 else "3"
+    if attenuation == "part-solid":
+        return "2" if size < 6 else _by_size(round(solid_mm, 1), (6, 8), ("3", "4A", "4B"))
+    return _by_size(size, (6, 8, 15), ("2", "3", "4A", "4B"))
 
 
 def _by_size(size_mm: float, limits: tuple[int, ...], names: tuple[str, ...]) -> str:

@@ -31,8 +31,12 @@ NODULE_LEVEL = 0.35
 """Credibility from which a candidate is reported."""
 SMALLEST_REPORTED_MM = 4.0
 MOST_REPORTED = 5
+_PREVIEW = (
+    "Preview, for research only: most of what is marked may be vessels, and nodules may be missed. The Lung-RADS category "
+    "assumes a first screening CT; 4X is not given, and the pattern of calcium is not judged."
+)
 _CALIBRATION = (
-    "The probabilities of the feature model and the network are calibrated to ratings of readers (LIDC-IDRI, about half of the "
+    "The suspicion of the feature model and the network is calibrated to ratings of readers (LIDC-IDRI, about half of the "
     "rated nodules suspicious); in screening the risk is lower: see the Brock model."
 )
 
@@ -113,7 +117,7 @@ class NoduleMalignancy:
         likeliest = sorted(seen, key=lambda each: -each.reading.credibility)[:MOST_REPORTED]
         nodules = by_volume([nodule for each in likeliest if (nodule := self._nodule(volume, each))])
         remarks = (*found.remarks, *_remarks(volume, len(seen)))
-        findings = self._findings(volume, nodules, len(seen), remarks, clock)
+        findings = self._findings(volume, nodules, remarks, clock)
         self._context.progress("done", 1.0)
         return findings
 
@@ -136,9 +140,9 @@ class NoduleMalignancy:
         upper = _is_upper(volume, seen.lung.mask, float(seen.reading.candidate.centre_mm[2]))
         return nodule_of(volume, seen.reading, laterality, self._model, upper=upper)
 
-    def _findings(self, volume: Volume, nodules: list[Nodule], seen: int, remarks: tuple[str, ...], clock: Clock) -> Findings:
+    def _findings(self, volume: Volume, nodules: list[Nodule], remarks: tuple[str, ...], clock: Clock) -> Findings:
         patient = volume.patient or PatientFacts()
-        segments = tuple(segment_of(volume, nodule, number, patient, seen) for number, nodule in enumerate(nodules, start=1))
+        segments = tuple(segment_of(volume, nodule, number, patient) for number, nodule in enumerate(nodules, start=1))
         clock.lap("measurements", 0.9)
         explanations = tuple(self._explanation(volume, nodule, number) for number, nodule in enumerate(nodules, start=1))
         clock.lap("explanations", 0.95)
@@ -189,12 +193,12 @@ def feature_model(package: ModelPackage) -> FeatureModel:
 
 
 def _remarks(volume: Volume, found: int) -> list[str]:
-    remarks = [_CALIBRATION]
+    remarks = [_PREVIEW, _CALIBRATION]
     step = max(volume.spacing_mm[0], volume.slice_thickness_mm or 0.0)
     if step > GOOD_STEP_MM:
         remarks.append(f"Slices of {step:.1f} mm: small nodules may be missed and sizes are uncertain.")
     if found > MOST_REPORTED:
-        remarks.append(f"{count(found, 'nodule')} found; only the {MOST_REPORTED} likeliest to be nodules are reported.")
+        remarks.append(f"{count(found, 'place')} looked like a nodule; only the {MOST_REPORTED} likeliest are reported.")
     return remarks
 
 

@@ -19,9 +19,9 @@ from training.metrics.overlap import dice, intersection_over_union, volume_error
 from training.metrics.surface import hausdorff_95_mm, normalised_surface_dice, surface_distances
 
 REFUSED = "refused"
-CONFIDENCE_CODES = ("111012", "122157", "111047")
-"""What orders the candidates of a detector, the first that a segment carries: certainty of finding, probability, probability
-of cancer (all DCM)."""
+CONFIDENCE_CODES = ("CREDIBILITY", "111012", "122157", "111047")
+"""What orders the candidates of a detector, the first that a segment carries: credibility (99DICOMNODE), certainty of finding,
+probability, probability of cancer (DCM)."""
 
 
 @dataclass(frozen=True, slots=True)
