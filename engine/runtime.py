@@ -4,10 +4,7 @@ No volume of floating-point numbers exists at the source's resolution: it is rea
 what the network says comes back slab by slab.
 """
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +14,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from engine.api import Progress
+from engine.clock import Clock
 from engine.models import Metadata, ModelPackage, load_package
 from engine.resampling import CanonicalGrid, box_to_source, canonical_grid, to_canonical
 from engine.sliding_window import Prediction, Reduce, choose_device
@@ -40,17 +38,6 @@ class LabelMap:
     timings_s: dict[str, float]
 
 
-@dataclass
-class _Clock:
-    timings_s: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.timings_s[name] = time.perf_counter() - started
-
-
 class Segmenter:
     """A package with its network in memory, ready for one volume after the other."""
 
@@ -67,30 +54,35 @@ class Segmenter:
             engine.models.ModelPackageError: the package is damaged or changed.
         """
         opened = package if isinstance(package, ModelPackage) else load_package(package, ("SPL", "RAS"))
-        self._device = choose_device(device)
-        self._network = WarmNetwork(opened, self._device, memory_limit_bytes)
+        self._network = WarmNetwork(opened, choose_device(device), memory_limit_bytes)
 
     @property
     def metadata(self) -> Metadata:
         return self._network.metadata
 
+    @property
+    def ran_on(self) -> str:
+        """Where the network ran last, in words."""
+        return self._network.ran_on
+
     def labels(self, volume: Volume, progress: Progress = lambda step, share: None) -> LabelMap:
         """The label of each voxel of the volume; 0 where the source held padding."""
-        clock = _Clock()
-        grid, image = self._sample(volume, clock, progress)
-        with clock.step("network"):
-            network_input = self.metadata.intensity(image)
-            del image
-            prediction = self._run(network_input, progress)
-            del network_input
-        with clock.step("back"):
-            try:
-                labels = self._draw(prediction.logits, grid, volume, progress)
-            except torch.cuda.OutOfMemoryError:
-                torch.cuda.empty_cache()
-                labels = self._draw(prediction.logits.cpu(), grid, volume, progress)
-            if volume.padded is not None:
-                labels[volume.padded] = 0
+        clock = Clock()
+        grid, image = self._sample(volume, progress)
+        clock.lap("resample")
+        network_input = self.metadata.intensity(image)
+        del image
+        prediction = self._run(network_input, progress)
+        del network_input
+        clock.lap("network")
+        try:
+            labels = self._draw(prediction.logits, grid, volume, progress)
+        except torch.cuda.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            labels = self._draw(prediction.logits.cpu(), grid, volume, progress)
+        if volume.padded is not None:
+            labels[volume.padded] = 0
+        clock.lap("back")
         return LabelMap(labels, prediction.device, clock.timings_s)
 
     def _draw(
@@ -106,19 +98,16 @@ class Segmenter:
             progress("labels", 0.7 + 0.3 * part[0].stop / len(labels))
         return labels.cpu().numpy()
 
-    def _sample(
-        self, volume: Volume, clock: _Clock, progress: Progress
-    ) -> tuple[CanonicalGrid, Float32[Tensor, "slices rows columns"]]:
+    def _sample(self, volume: Volume, progress: Progress) -> tuple[CanonicalGrid, Float32[Tensor, "slices rows columns"]]:
         metadata = self.metadata
         progress("resample", 0.0)
-        with clock.step("resample"):
-            grid = canonical_grid(volume, metadata.spacing_mm, anchor=_ANCHORS[metadata.orientation])
-            outside = metadata.intensity.clip[0]
-            try:
-                image = to_canonical(volume, grid, outside, sampling=metadata.sampling, device=self._device)
-            except torch.cuda.OutOfMemoryError:
-                torch.cuda.empty_cache()
-                image = to_canonical(volume, grid, outside, sampling=metadata.sampling)
+        grid = canonical_grid(volume, metadata.spacing_mm, anchor=_ANCHORS[metadata.orientation])
+        outside = metadata.intensity.clip[0]
+        try:
+            image = to_canonical(volume, grid, outside, sampling=metadata.sampling, device=self._network.device)
+        except torch.cuda.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            image = to_canonical(volume, grid, outside, sampling=metadata.sampling)
         return grid, image
 
     def _run(self, image: Float32[Tensor, "slices rows columns"], progress: Progress) -> Prediction:
@@ -126,7 +115,7 @@ class Segmenter:
         progress("network", 0.1)
         turned = image.flip(1, 2).permute(2, 1, 0) if metadata.orientation == "RAS" else image
         outside = float(metadata.intensity(torch.tensor(metadata.intensity.clip[0])))
-        prediction = self._network.predict(turned, outside=outside, reduce=self._reduction(), keep=self._device)
+        prediction = self._network.predict(turned, outside=outside, reduce=self._reduction(), keep=self._network.device)
         progress("labels", 0.7)
         if metadata.orientation == "RAS":
             return Prediction(prediction.logits.permute(0, 3, 2, 1).flip(2, 3).contiguous(), prediction.device)

@@ -15,7 +15,6 @@ from engine.volume import Volume
 MOST_LESIONS = 20
 """Segments of their own; the others are one segment together."""
 ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
-_PREVIEW = "The lesions are a preview, for research only: half of all lesions are missed, and places without one are marked."
 MORPHOLOGY = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 LIVER = Code("10200004", "SCT", "Liver")
 LESION = Code("52988006", "SCT", "Lesion")
@@ -27,6 +26,7 @@ _SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
 _MILLIMETRE = Code("mm", "UCUM", "millimeter")
 _DENSITY = Code("111035", "DCM", "Lesion Density")
 _LESION_FOUND = Code("300577008", "SCT", "Finding of lesion")
+_PREVIEW = "The lesions are a preview, for research only: half of all lesions are missed, and places without one are marked."
 _COLOURS = ((230, 60, 60), (240, 150, 40), (235, 215, 60), (200, 80, 200), (90, 200, 220))
 
 Mask = Bool[np.ndarray, "slices rows columns"]

@@ -33,12 +33,10 @@ class Candidate:
     Attributes:
         centre_mm: LPS.
         diameter_mm: of the ball of its volume.
-        score: the network's highest probability there; 0 where only the filter found it.
     """
 
     centre_mm: Float64[np.ndarray, "3"]
     diameter_mm: float
-    score: float
 
 
 def find_candidates(network: WarmNetwork, volume: Volume, lung: Bool[np.ndarray, "slices rows columns"]) -> list[Candidate]:
@@ -58,10 +56,10 @@ def find_candidates(network: WarmNetwork, volume: Volume, lung: Bool[np.ndarray,
     step = grid.spacing_mm[0]
     found = _regions(probability, inside, grid.voxel_ml * 1000)
     for index, diameter in find_blobs(hu.numpy(), inside, step):
-        if all(np.linalg.norm(index - other) * step > max(size, diameter) / 2 for other, size, _ in found):
-            found.append((index.astype(float), diameter, 0.0))
+        if all(np.linalg.norm(index - other) * step > max(size, diameter) / 2 for other, size in found):
+            found.append((index.astype(float), diameter))
     origin = np.array(grid.origin_mm)
-    return [Candidate(origin + index[::-1] * step, diameter, score) for index, diameter, score in found]
+    return [Candidate(origin + index[::-1] * step, diameter) for index, diameter in found]
 
 
 def _as_volume(volume: Volume, mask: Bool[np.ndarray, "slices rows columns"]) -> Volume:
@@ -90,8 +88,8 @@ def _closed(lung: Bool[np.ndarray, "slices rows columns"], step_mm: float) -> Bo
 
 def _regions(
     probability: Float32[np.ndarray, "slices rows columns"], inside: Bool[np.ndarray, "slices rows columns"], voxel_mm3: float
-) -> list[tuple[Float64[np.ndarray, "3"], float, float]]:
-    """Centre (index), diameter in mm and highest probability of each region that may be a nodule."""
+) -> list[tuple[Float64[np.ndarray, "3"], float]]:
+    """Centre (index) and diameter in mm of each region that may be a nodule, the largest and surest first."""
     parts, count = ndimage.label(probability > CANDIDATE_LEVEL, structure=np.ones((3, 3, 3), bool))
     size = np.bincount(parts.ravel(), minlength=count + 1)
     within = np.bincount(parts[inside], minlength=count + 1)
@@ -102,6 +100,6 @@ def _regions(
             continue
         region = np.where(parts[box] == number, probability[box], 0)
         centre = np.array(ndimage.center_of_mass(region)) + [part.start for part in box]
-        regions.append((centre, diameter, float(region.max())))
-    regions.sort(key=lambda each: -each[2] * each[1])
-    return regions[:MOST_CANDIDATES]
+        regions.append((float(region.max()) * diameter, centre, diameter))
+    regions.sort(key=lambda each: -each[0])
+    return [(centre, diameter) for _, centre, diameter in regions[:MOST_CANDIDATES]]

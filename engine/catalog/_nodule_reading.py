@@ -127,7 +127,7 @@ def read_candidate(networks: Networks, volume: Volume, candidate: Candidate) -> 
     near = ndimage.binary_dilation(mask, iterations=1)
     level = np.where(near, np.where(mask, np.maximum(level, 1e-3), np.minimum(level, -1e-3)), -1.0).astype(np.float32)
     return Reading(
-        candidate=Candidate(centre, candidate.diameter_mm, candidate.score),
+        candidate=Candidate(centre, candidate.diameter_mm),
         grid=grid,
         level=level,
         features=features_of(hu.numpy(), mask, step),

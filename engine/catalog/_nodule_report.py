@@ -54,7 +54,6 @@ class Nodule:
     Attributes:
         mask: on the source grid.
         upper: whether it lies in the upper half of its lung's height.
-        spiculation: probability of spicules.
         feature_probability: of malignancy, by the feature model.
     """
 
@@ -63,7 +62,6 @@ class Nodule:
     axes: Axes
     laterality: Code
     upper: bool
-    spiculation: float
     feature_probability: float
 
 
@@ -83,7 +81,7 @@ def nodule_of(volume: Volume, reading: Reading, laterality: Code, model: Feature
     features = reading.features
     spiculation = model.spiculation.probability(features.sphericity)
     probability = malignancy(features.diameter_mm, features.attenuation, spiculation, model.size)
-    return Nodule(reading, mask, axes_of(volume, mask), laterality, upper, spiculation, probability)
+    return Nodule(reading, mask, axes_of(volume, mask), laterality, upper, probability)
 
 
 def segment_of(volume: Volume, nodule: Nodule, number: int, patient: PatientFacts) -> Segment:

@@ -15,7 +15,7 @@ from engine.api import Context, EngineInfo, Refusal
 from engine.catalog._brain_intensity import relative_to_brain
 from engine.catalog._brain_regions import MINIMUM_FOCUS_ML, Regions, bright_surface_share, find_regions
 from engine.catalog._brain_sequence import require_head_flair, why_no_contrast_t1
-from engine.catalog._clock import Clock
+from engine.clock import Clock
 from engine.findings import Algorithm, Code, Findings, Outcome, Segment
 from engine.models import algorithm_of
 from engine.resampling import CanonicalGrid, canonical_grid, to_canonical, to_source

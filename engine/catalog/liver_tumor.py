@@ -10,11 +10,11 @@ from scipy import ndimage
 from torch import Tensor
 
 from engine.api import Context, EngineInfo
-from engine.catalog._clock import Clock
 from engine.catalog._liver_lesions import by_attenuation, credible, within_parenchyma
 from engine.catalog._liver_report import LESION, LIVER, MORPHOLOGY, Answer, answer
 from engine.catalog._liver_sense import require_abdomen_ct, why_no_liver
 from engine.catalog._liver_shape import Liver, Surroundings, box_around, fine_grid, main_parts, refine, surroundings
+from engine.clock import Clock
 from engine.findings import Algorithm, Code, Findings, Outcome
 from engine.models import joint_digest
 from engine.resampling import canonical_grid, to_canonical, to_source

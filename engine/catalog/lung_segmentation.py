@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, UInt8
 
 from engine.api import Context, EngineInfo
-from engine.catalog._clock import Clock
 from engine.catalog._lung_borders import LungZones, find_zones
 from engine.catalog._lung_plausibility import MINIMUM_SEGMENT_ML, remarks, require_a_person, require_lungs
 from engine.catalog._stack_limits import StackLimits, require_air
+from engine.clock import Clock
 from engine.findings import Algorithm, Code, Findings, Measurement, Outcome, Segment
 from engine.models import algorithm_of
 from engine.resampling import CanonicalGrid, canonical_grid, to_canonical, to_source

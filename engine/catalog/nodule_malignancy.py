@@ -10,13 +10,13 @@ from jaxtyping import Bool
 from pydantic import BaseModel, ConfigDict
 
 from engine.api import Context, EngineInfo, Refusal
-from engine.catalog._clock import Clock
 from engine.catalog._nodule_candidates import find_candidates
 from engine.catalog._nodule_patches import field_on_source
 from engine.catalog._nodule_reading import Networks, Reading, explain, read_candidate
 from engine.catalog._nodule_report import CATEGORY, NODULE, FeatureModel, Nodule, by_volume, nodule_of, segment_of
 from engine.catalog._nodule_risk import SizeModel, Spiculation
 from engine.catalog.lung_segmentation import LungSegmentation, require_chest_ct
+from engine.clock import Clock
 from engine.findings import Algorithm, Code, Explanation, Findings, Outcome, Segment
 from engine.geometry.words import count
 from engine.models import ModelPackage, joint_digest
@@ -185,6 +185,7 @@ def require_fine_chest_ct(volume: Volume) -> None:
 
 
 def feature_model(package: ModelPackage) -> FeatureModel:
+    """What the recipe fitted, from the metadata of the classifier's package."""
     fitted = _Fitted.model_validate((package.metadata.model_extra or {})["fitted"])
     return FeatureModel(
         SizeModel(fitted.size_slope, fitted.size_intercept),

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.api import Context, EngineInfo, Refusal
 from engine.findings import Algorithm, Code, Findings, Outcome, Segment
+from engine.geometry.words import count
 from engine.models import METADATA_FILE, ModelPackage, ModelPackageError, algorithm_of, load_package
 from engine.runtime import LabelMap, Segmenter
 from engine.volume import Volume
@@ -72,12 +73,11 @@ class Segmentation:
             raise ModelPackageError('the engine segmentation has no model of its own: set package = "/folder" in its block')
         self._package = load_package(Path(context.options["package"]), ("SPL", "RAS"))
         self._structures = _structures(self._package)
+        self._names = ", ".join(structure.label for structure in self._structures.values())
         self._segmenter = Segmenter(self._package, context.device, context.memory_limit_bytes)
-        self._ran_on = context.device
 
     def algorithm(self) -> Algorithm:
-        names = ", ".join(structure.label for structure in self._structures.values())
-        return algorithm_of(self._package, device=self._ran_on, parameters=f"structures: {names}")
+        return algorithm_of(self._package, device=self._segmenter.ran_on, parameters=f"structures: {self._names}")
 
     def analyse(self, volume: Volume) -> Findings:
         """Every structure of the package on the volume's own grid.
@@ -89,18 +89,16 @@ class Segmentation:
         if volume.modality != modality:
             raise Refusal(f"The model was made for {modality}; this series is {volume.modality or 'of unknown modality'}.")
         if len(volume.voxels) < FEWEST_SLICES:
-            raise Refusal(f"Only {len(volume.voxels)} slices; the model needs at least {FEWEST_SLICES}.")
+            raise Refusal(f"Only {count(len(volume.voxels), 'slice')}; the model needs at least {FEWEST_SLICES}.")
         found = self._segmenter.labels(volume, self._context.progress)
-        self._ran_on = found.device
         segments = self._segments(volume, found)
-        names = ", ".join(structure.label for structure in self._structures.values())
         return Findings(
             algorithm=self.algorithm(),
             outcome=Outcome.FINDINGS if segments else Outcome.NOTHING_FOUND,
             segments=segments,
             finding_category=_CATEGORY,
             finding_type=self.info.finding_type,
-            reason="" if segments else f"None of these was found: {names}.",
+            reason="" if segments else f"None of these was found: {self._names}.",
             remarks=volume.remarks,
             timings_s=found.timings_s,
         )

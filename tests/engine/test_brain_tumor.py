@@ -1,6 +1,5 @@
 """The brain tumour engine with its shipped weights, on synthetic heads in many stacks and on real images."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +14,11 @@ from engine.models import load_package
 from engine.reading import read_series
 from engine.volume import SequenceFacts, SliceReference, Volume
 from tests.real_data import RealData
+from tests.stack_variants import Truth, Variant, reversed_stack, unchanged
 from training.evaluate import dice
 from training.phantoms.head import ENHANCING, TUMOUR, HeadPhantom, head
 from training.recipes.brain_tumor import volume_of_head
 
-Truth = np.ndarray
-Variant = Callable[[Volume, Truth], tuple[Volume, Truth]]
 SPACING, SHAPE = (3.0, 2.0, 2.0), (64, 112, 96)
 ENHANCING_SEED = 19
 
@@ -47,22 +45,6 @@ def contrast_t1(phantom: HeadPhantom) -> Volume:
     return replace(volume_of_head(phantom, phantom.contrast_t1), sequence=facts)
 
 
-def _unchanged(volume: Volume, truth: Truth) -> tuple[Volume, Truth]:
-    return volume, truth
-
-
-def _reversed(volume: Volume, truth: Truth) -> tuple[Volume, Truth]:
-    """Feet at the end of the stack, columns to the patient's right (normal towards the feet)."""
-    shift = volume.row_direction * volume.pixel_spacing_mm[1] * (truth.shape[2] - 1)
-    changed = replace(
-        volume,
-        voxels=np.ascontiguousarray(volume.voxels[::-1, :, ::-1]),
-        positions_mm=volume.positions_mm[::-1] + shift,
-        row_direction=-volume.row_direction,
-    )
-    return changed, truth[::-1, :, ::-1]
-
-
 def _sagittal(volume: Volume, truth: Truth) -> tuple[Volume, Truth]:
     """Slices of 4 mm from left to right, rows from head to feet, columns from front to back."""
     slice_mm, rows_mm, columns_mm = volume.spacing_mm
@@ -81,7 +63,7 @@ def _sagittal(volume: Volume, truth: Truth) -> tuple[Volume, Truth]:
     return changed, np.maximum(labels[0::2], labels[1::2])[::-1]
 
 
-@pytest.mark.parametrize("variant", [_unchanged, _reversed, _sagittal])
+@pytest.mark.parametrize("variant", [unchanged, reversed_stack, _sagittal])
 def test_the_tumour_is_found_in_its_place_whatever_the_stack(
     engine: BrainTumor, flair: Volume, phantom: HeadPhantom, variant: Variant
 ) -> None:

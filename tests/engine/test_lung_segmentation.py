@@ -13,11 +13,9 @@ from engine.models import load_package
 from engine.reading import read_series
 from engine.reading.rescale import BACKGROUND
 from engine.volume import SliceReference, Volume
+from tests.stack_variants import Truth, Variant, reversed_stack, unchanged
 from training.evaluate import dice, volume_of
 from training.phantoms.thorax import LEFT_LUNG, RIGHT_LUNG, ThoraxPhantom, thorax
-
-Truth = np.ndarray
-Variant = Callable[[Volume, Truth], tuple[Volume, Truth]]
 
 
 @pytest.fixture(scope="module")
@@ -33,22 +31,6 @@ def phantom() -> ThoraxPhantom:
 @pytest.fixture(scope="module")
 def volume(phantom: ThoraxPhantom) -> Volume:
     return volume_of(phantom.hu, phantom.spacing_mm)
-
-
-def _unchanged(volume: Volume, truth: Truth) -> tuple[Volume, Truth]:
-    return volume, truth
-
-
-def _reversed(volume: Volume, truth: Truth) -> tuple[Volume, Truth]:
-    """Feet at the end of the stack, columns to the patient's right (normal towards the feet)."""
-    shift = volume.row_direction * volume.pixel_spacing_mm[1] * (truth.shape[2] - 1)
-    changed = replace(
-        volume,
-        voxels=np.ascontiguousarray(volume.voxels[::-1, :, ::-1]),
-        positions_mm=volume.positions_mm[::-1] + shift,
-        row_direction=-volume.row_direction,
-    )
-    return changed, truth[::-1, :, ::-1]
 
 
 def _prone_feet_first(volume: Volume, truth: Truth) -> tuple[Volume, Truth]:
@@ -106,7 +88,7 @@ def _uneven(volume: Volume, truth: Truth) -> tuple[Volume, Truth]:
     )
 
 
-@pytest.mark.parametrize("variant", [_unchanged, _reversed, _prone_feet_first, _tilted, _coronal, _uneven])
+@pytest.mark.parametrize("variant", [unchanged, reversed_stack, _prone_feet_first, _tilted, _coronal, _uneven])
 def test_each_lung_is_found_on_its_side_whatever_the_stack(
     engine: LungSegmentation, volume: Volume, phantom: ThoraxPhantom, variant: Variant
 ) -> None:

@@ -20,6 +20,8 @@ from training.phantoms.fields import Draw, Grid
 from training.phantoms.nodules_lesions import NoduleTruth, paint_nodule
 from training.phantoms.thorax import LEFT_LUNG, RIGHT_LUNG, thorax
 
+CANCER = (30, 168, 110)
+"""A voxel of the tumour in the right lung of the real chest, by eye: slices from the feet, rows, columns."""
 SPACING_MM = (2.5, 1.4, 1.4)
 SIDES = {RIGHT_LUNG: "Right", LEFT_LUNG: "Left"}
 TRUTHS = {RIGHT_LUNG: NoduleTruth("solid", 16.0, 0.0, 0.0), LEFT_LUNG: NoduleTruth("solid", 9.0, 0.0, 0.0)}
@@ -130,6 +132,15 @@ def test_without_age_and_sex_the_brock_model_says_what_it_lacks(
     for segment in found.segments:
         assert "BROCK-2B" not in _probabilities(segment)
         assert any("age and sex not in the header" in str(evaluation.value) for evaluation in segment.evaluations)
+
+
+@pytest.mark.slow
+def test_the_cancer_of_a_real_chest_is_among_the_few_places_reported(engine: NoduleMalignancy, chest_ct: Path) -> None:
+    findings = engine.analyse(read_series(sorted(chest_ct.iterdir())))
+    assert len(findings.segments) <= MOST_REPORTED
+    (cancer,) = [segment for segment in findings.segments if segment.mask[CANCER]]
+    assert cancer.laterality is not None
+    assert cancer.laterality.meaning == "Right"
 
 
 def test_the_algorithm_stands_for_the_weights_of_all_networks(engine: NoduleMalignancy) -> None:

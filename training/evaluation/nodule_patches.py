@@ -76,7 +76,7 @@ class Judge:
         return nodule
 
     def _look(self, volume: Volume, centre_mm: Point, diameter_mm: float) -> Nodule | None:
-        reading = read_candidate(self.networks, volume, Candidate(np.array(centre_mm), diameter_mm, 1.0))
+        reading = read_candidate(self.networks, volume, Candidate(np.array(centre_mm), diameter_mm))
         return None if reading is None else nodule_of(volume, reading, _SIDE, self.model, upper=True)
 
 

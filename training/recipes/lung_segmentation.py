@@ -104,5 +104,10 @@ def export(network: nn.Module, settings: Settings, run: Run) -> ModelPackage:
     engine = LungSegmentation(Context(device="cpu", options={"package": str(folder)}))
     numbers = range(FIRST_VALIDATION, FIRST_VALIDATION + settings.validation_phantoms)
     score = score_engine(engine, numbers)
-    filled = card.format(version=settings.version, phantoms=settings.phantoms, cases=settings.validation_phantoms, score=score)
+    filled = card.format(
+        version=settings.version,
+        phantoms=settings.phantoms,
+        cases=settings.validation_phantoms,
+        score=f"{score} (n = {len(score.values)} lungs)",
+    )
     return write_package(folder, network, bundle_metadata(facts), run.told(filled))
