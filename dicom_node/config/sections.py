@@ -84,7 +84,26 @@ class ReceiveSettings(Section):
         default=(), validation_alias="peer", description="who may open associations, C-ECHO included; none stands for everybody"
     )
     require_called_ae_title: bool = Field(default=True, description="reject who calls another AE title than the node's")
-    max_associations: int = Field(default=64, ge=1, le=10_000, description="associations at the same time; more are rejected")
+    processes: int = Field(default=0, ge=0, le=64, description="processes that receive; 0: one for each core, at most 4")
+    streaming: bool = Field(
+        default=True, description="C-STORE data goes from the socket to the file; false: through pynetdicom's own path, slower"
+    )
+    durable: bool = Field(
+        default=True, description="success is said only when file and name are on stable storage; false is for measuring"
+    )
+    max_associations: int = Field(
+        default=1000, ge=1, le=10_000, description="associations at the same time; more are rejected, transiently"
+    )
+    max_associations_per_peer: int = Field(
+        default=800, ge=1, le=10_000, description="associations of one network address at the same time"
+    )
+    max_instance_bytes: int = Field(
+        default=8192 * MEBIBYTE, ge=MEBIBYTE, description="a larger instance is refused (C000) and not kept"
+    )
+    max_instance_s: float = Field(default=3600.0, gt=0, description="an instance that takes longer to arrive is cut off")
+    max_unindexed: int = Field(
+        default=50_000, ge=100, description="with more files that wait for their ledger row C-STORE is refused (A700)"
+    )
     maximum_pdu_bytes: int = Field(
         default=131_072, ge=0, le=16 * MEBIBYTE, description="PDU length told to senders; 0: no limit"
     )

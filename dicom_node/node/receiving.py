@@ -143,4 +143,11 @@ def receiver_settings(configuration: NodeConfiguration) -> ReceiverSettings:
         private_sop_class_uids=frozenset(receive.private_sop_classes),
         private_transfer_syntax_uids=frozenset(receive.private_transfer_syntaxes),
         accept_unknown_storage=receive.accept_unknown_storage,
+        processes=receive.processes,
+        streaming=receive.streaming,
+        durable=receive.durable,
+        max_associations_per_peer=receive.max_associations_per_peer,
+        max_instance_bytes=receive.max_instance_bytes,
+        max_instance_s=receive.max_instance_s,
+        max_unindexed=receive.max_unindexed,
     )

@@ -76,6 +76,13 @@ class ReceiverSettings:
         private_sop_class_uids: stored beside every storage SOP class of the standard.
         private_transfer_syntax_uids: accepted beside every transfer syntax of the standard.
         accept_unknown_storage: take every abstract syntax that the node does not know for another service as storage.
+        processes: how many receive on the port; 0 for one on each core, at most 4.
+        streaming: C-STORE data goes from the socket to the file; else pynetdicom gathers the message first.
+        durable: success means stable storage.
+        max_associations_per_peer: of one network address.
+        max_instance_bytes: a larger dataset is refused with C000H.
+        max_instance_s: a dataset that takes longer ends its association.
+        max_unindexed: with more files waiting for their row C-STORE is refused with A700H.
     """
 
     ae_title: str
@@ -83,13 +90,20 @@ class ReceiverSettings:
     port: int = 11112
     peers: tuple[Peer, ...] = ()
     require_called_ae_title: bool = True
-    max_associations: int = 64
+    max_associations: int = 1000
     maximum_pdu_bytes: int = 131_072
     timeouts: Timeouts = field(default_factory=Timeouts)
     watermarks: Watermarks = field(default_factory=Watermarks)
     private_sop_class_uids: frozenset[str] = frozenset()
     private_transfer_syntax_uids: frozenset[str] = frozenset()
     accept_unknown_storage: bool = False
+    processes: int = 1
+    streaming: bool = True
+    durable: bool = True
+    max_associations_per_peer: int = 800
+    max_instance_bytes: int = 8192 * MEBIBYTE
+    max_instance_s: float = 3600.0
+    max_unindexed: int = 50_000
 
     def __post_init__(self) -> None:
         title = self.ae_title.strip()
