@@ -38,11 +38,14 @@ def rejection(request: AssociationRequest, settings: ReceiverSettings) -> Reject
 
 def _is(peer: Peer, request: AssociationRequest) -> bool:
     title = peer.ae_title.strip()
-    if title and title != request.calling_ae_title.strip():
-        return False
+    return (not title or title == request.calling_ae_title.strip()) and is_from(peer, request.peer_host)
+
+
+def is_from(peer: Peer, host: str) -> bool:
+    """Whether an address is one of the peer's."""
     if not peer.networks:
         return True
-    address = _address(request.peer_host)
+    address = _address(host)
     return address is not None and any(address in network for network in peer.networks)
 
 

@@ -25,6 +25,7 @@ class StoreRequest:
     Attributes:
         peer_host, peer_port: where it came from.
         local_host, local_port: where it was received.
+        scheme: of the presentation addresses: dicom, http or https.
     """
 
     sop_class_uid: str
@@ -36,6 +37,7 @@ class StoreRequest:
     peer_port: int = 0
     local_host: str = ""
     local_port: int = 0
+    scheme: str = "dicom"
 
 
 def head(request: StoreRequest) -> bytes:
@@ -51,7 +53,7 @@ def head(request: StoreRequest) -> bytes:
 
 
 def _values(request: StoreRequest) -> dict[str, str | bytes]:
-    peer = presentation_address(request.peer_host, request.peer_port)
+    peer = presentation_address(request.peer_host, request.peer_port, request.scheme)
     return {
         "FileMetaInformationVersion": b"\x00\x01",
         "MediaStorageSOPClassUID": request.sop_class_uid,
@@ -64,12 +66,12 @@ def _values(request: StoreRequest) -> dict[str, str | bytes]:
         "ReceivingApplicationEntityTitle": request.called_ae_title,
         "SourcePresentationAddress": peer,
         "SendingPresentationAddress": peer,
-        "ReceivingPresentationAddress": presentation_address(request.local_host, request.local_port),
+        "ReceivingPresentationAddress": presentation_address(request.local_host, request.local_port, request.scheme),
     }
 
 
-def presentation_address(host: str, port: int) -> str:
+def presentation_address(host: str, port: int, scheme: str = "dicom") -> str:
     """A URI, as VR UR wants it: dicom://10.1.2.3:104; empty without a host."""
     if not host:
         return ""
-    return f"dicom://[{host}]:{port}" if ":" in host else f"dicom://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
