@@ -13,6 +13,7 @@ from dicom_node.headers import ROUTING_KEYWORDS, read_instance
 from dicom_node.ledger import AddReport, Ledger
 from dicom_node.model import Instance
 from dicom_node.node.paths import StatePaths
+from dicom_node.receive.backpressure import Backpressure
 from dicom_node.receive.commitment import CommitmentReport
 from dicom_node.receive.disk import DiskGuard
 from dicom_node.receive.indexing import Indexer
@@ -78,15 +79,16 @@ class ReceivingService:
         settings = receiver_settings(configuration)
         keywords = ROUTING_KEYWORDS | keywords_of(configuration.effective_rules())
         self._drain_s = drain_s
-        self._spool = _spool(paths.spool)
+        self._spool = _spool(paths.spool, durable=settings.durable)
         self._ledger = LazyLedger(paths.ledger)
         self._indexer = Indexer(
             self._spool,
             self._ledger,
             lambda path: read_instance(path, received_at=path.stat().st_mtime, keywords=keywords),
         )
-        store = SpoolStore(self._spool, DiskGuard(paths.spool, settings.watermarks), self._indexer.offer)
-        self._receiver = Receiver(settings, store, self._ledger.committed)
+        self._pressure = Backpressure(DiskGuard(paths.spool, settings.watermarks), settings.max_unindexed)
+        store = SpoolStore(self._spool, self._pressure, self._indexer.offer)
+        self._receiver = Receiver(settings, store, self._ledger.committed, self._pressure.reason)
         self._schedule = Schedule([Periodic("adopt files without a row", SWEEP_S, self._indexer.request_sweep)])
 
     def start(self) -> None:
@@ -113,9 +115,9 @@ class ReceivingService:
         self._ledger.close()
 
 
-def _spool(directory: Path) -> Spool:
+def _spool(directory: Path, *, durable: bool) -> Spool:
     try:
-        return Spool(directory)
+        return Spool(directory, durable=durable)
     except OSError as error:
         raise PermanentError(
             f"{directory} cannot be made ({error.strerror}): check state_dir and whom it belongs to"

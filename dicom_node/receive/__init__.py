@@ -1,17 +1,19 @@
 """Takes SOP Instances from the network and puts them on stable storage before it says so.
 
 ```
-connection ─▶ transport ─▶ association (access, contexts) ─▶ StoreHandler (storing) ─▶ spool ─▶ indexing ─▶ ledger
+connections ─▶ association (access, contexts) ─▶ streaming, pdata ─▶ reception ─▶ storing ─▶ spool ─▶ indexing ─▶ ledger
 ```
 Put together, in the order of starting (stop in the reverse order):
 
     spool = Spool(directory)
     spool.drop_leftovers()
     indexer = Indexer(spool, ledger.instances, read_instance).start()
-    store = SpoolStore(spool, DiskGuard(spool.root, settings.watermarks), indexer.offer)
+    pressure = Backpressure(DiskGuard(spool.root, settings.watermarks), settings.max_unindexed)
+    store = SpoolStore(spool, pressure, indexer.offer)
     receiver = Receiver(settings, store, on_commitment).start()
 """
 
+from dicom_node.receive.backpressure import Backpressure
 from dicom_node.receive.commitment import CommitmentReport
 from dicom_node.receive.disk import DiskGuard
 from dicom_node.receive.indexing import Indexer
@@ -21,6 +23,7 @@ from dicom_node.receive.spool import Spool, StoredFile
 from dicom_node.receive.storing import SpoolStore, StoreHandler
 
 __all__ = [
+    "Backpressure",
     "CommitmentReport",
     "DiskGuard",
     "Indexer",

@@ -15,16 +15,22 @@ class Rejection(Enum):
 
     CALLING_AE_TITLE_NOT_RECOGNIZED = (1, 1, 3)
     CALLED_AE_TITLE_NOT_RECOGNIZED = (1, 1, 7)
-    LOCAL_LIMIT_EXCEEDED = (2, 3, 2)  # transient: the peer may try again
+    TEMPORARY_CONGESTION = (2, 3, 1)  # transient, as the next: the peer may try again
+    LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class AssociationRequest:
-    """What the decision looks at."""
+    """What the decision looks at.
+
+    Attributes:
+        wants_to_store: a storage SOP class is among what it proposes.
+    """
 
     calling_ae_title: str
     called_ae_title: str
     peer_host: str
+    wants_to_store: bool = False
 
 
 def rejection(request: AssociationRequest, settings: ReceiverSettings) -> Rejection | None:

@@ -1,11 +1,13 @@
 """One association, accepted: who may open it, what is negotiated, and how C-STORE is answered.
 
-pynetdicom carries the upper layer, C-ECHO and N-EVENT-REPORT. C-STORE goes past its service class to the `StoreHandler`: there,
-SOP classes that pynetdicom does not know are storage too, and a request that lacks something is answered, not dropped.
+pynetdicom carries the upper layer, C-ECHO and N-EVENT-REPORT. C-STORE goes past its service class to a `Reception`: there, SOP
+classes that pynetdicom does not know are storage too, and a request that lacks something is answered, not dropped. Here a
+dataset has wholly arrived before it is written; `streaming` writes it as it comes in.
 """
 
 import contextlib
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -19,31 +21,49 @@ from pynetdicom.presentation import PresentationContext
 
 from dicom_node.errors import NodeError
 from dicom_node.receive.access import AssociationRequest
+from dicom_node.receive.command import StoreCommand, store_response
 from dicom_node.receive.commitment import OnCommitment, ReportRefused, read_report
-from dicom_node.receive.contexts import STORAGE_COMMITMENT_PUSH_MODEL, supported
+from dicom_node.receive.contexts import STORAGE_COMMITMENT_PUSH_MODEL, is_stored, supported
 from dicom_node.receive.door import Door
 from dicom_node.receive.part10 import StoreRequest
-from dicom_node.receive.statuses import Status, StoreRefused
+from dicom_node.receive.reception import Reception, TooSlowError
+from dicom_node.receive.statuses import Status
 from dicom_node.receive.storing import StoreHandler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pynetdicom.ae import ApplicationEntity
     from pynetdicom.dimse_primitives import DimseServiceType
     from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 log = structlog.get_logger()
-_ERROR_COMMENT_LENGTH = 64  # VR LO
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every association of a receiver uses."""
+
+    entity: "ApplicationEntity"
+    door: Door
+    store: StoreHandler
+    on_commitment: OnCommitment | None = None
 
 
 class ReceiverAssociation(Association):
-    """An association that a peer opened."""
+    """An association that a peer opened.
 
-    def __init__(self, ae: "ApplicationEntity", door: Door, store: StoreHandler, on_commitment: OnCommitment | None) -> None:
-        super().__init__(ae, MODE_ACCEPTOR)
-        self.acse = _Admission(self, door)
-        self._door = door
-        self._store = store
-        self._on_commitment = on_commitment
+    Args:
+        services: what it uses.
+        is_one_too_many: reject it, transiently.
+    """
+
+    def __init__(self, services: Services, *, is_one_too_many: bool = False) -> None:
+        super().__init__(services.entity, MODE_ACCEPTOR)
+        self.acse = _Admission(self, services.door)
+        self.is_one_too_many = is_one_too_many
+        self.when_gone: Callable[[], None] = lambda: None
+        self._services = services
         self._stored_count = 0
         self._refused_count = 0
         # pynetdicom finds its acceptors, for their limit, among the threads of this name; the limit here is the door's.
@@ -59,15 +79,20 @@ class ReceiverAssociation(Association):
 
     def run_reactor(self) -> None:
         """The life of the association, from connection to close."""
-        self._door.connect(self)
+        self._services.door.connect(self)
         try:
             super().run_reactor()
         finally:
             if self.dul.socket is not None:
                 self.dul.socket.close()
-            self._door.leave(self)
+            self.release_resources()
+            self._services.door.leave(self)
+            self.when_gone()
             if self.is_released or self.is_aborted:
                 self._log_end()
+
+    def release_resources(self) -> None:
+        """Let go of what an end in the middle of a message leaves."""
 
     def interrupt(self) -> None:
         """Cut the connection from another thread; the association ends as if the peer had gone."""
@@ -75,6 +100,43 @@ class ReceiverAssociation(Association):
         if connection is not None:
             with contextlib.suppress(OSError):  # it has ended by itself
                 connection.shutdown(socket.SHUT_RDWR)
+
+    def begin_store(self, command: StoreCommand, context: PresentationContext) -> Reception:
+        """A C-STORE-RQ came on an accepted presentation context."""
+        association_request = cast("A_ASSOCIATE", self.requestor.primitive)
+
+        def request(command: StoreCommand) -> StoreRequest:
+            return StoreRequest(
+                sop_class_uid=command.sop_class_uid,
+                sop_instance_uid=command.sop_instance_uid,
+                transfer_syntax_uid=str(context.transfer_syntax[0]),
+                calling_ae_title=str(association_request.calling_ae_title).strip(),
+                called_ae_title=str(association_request.called_ae_title).strip(),
+                peer_host=self.requestor.address or "",
+                peer_port=self.requestor.port or 0,
+                local_host=self.acceptor.address or "",
+                local_port=self.acceptor.port or 0,
+            )
+
+        services = self._services
+        return Reception(command, str(context.abstract_syntax), request, services.store, services.door.settings)
+
+    def end_store(self, reception: Reception) -> tuple[Status, str]:
+        """Its dataset has come: the status to answer with, and a word about a failure."""
+        status, comment = reception.end()
+        if status == Status.SUCCESS:
+            self._stored_count += 1
+        else:
+            self._refused_count += 1
+        return status, comment
+
+    def store_context(self, context_id: int | None) -> PresentationContext | None:
+        """The accepted presentation context of a C-STORE-RQ; without one the association is aborted."""
+        context = self._accepted_cx.get(context_id or 0)
+        if context is None:  # PS3.8 9.3.1: such a PDV cannot be answered
+            log.warning("C-STORE on a presentation context that was not accepted", calling_ae_title=self.requestor.ae_title)
+            self.abort()
+        return context
 
     def _gone(self, _event: Event | None = None) -> None:
         """A connection that ends before it becomes an association must not be waited for until the timeout."""
@@ -94,77 +156,39 @@ class ReceiverAssociation(Association):
     def _serve_request(self, msg: "DimseServiceType", context_id: int) -> None:
         if not isinstance(msg, C_STORE) or msg.MessageIDBeingRespondedTo is not None or msg.MessageID is None:
             super()._serve_request(msg, context_id)
-            return
-        context = self._accepted_cx.get(context_id)
-        if context is None:  # PS3.8 9.3.1: such a PDV cannot be answered
-            log.warning("C-STORE on a presentation context that was not accepted", calling_ae_title=self.requestor.ae_title)
+        elif (context := self.store_context(context_id)) is not None:
+            self._store_whole(msg, context, context_id)
+
+    def _store_whole(self, message: C_STORE, context: PresentationContext, context_id: int) -> None:
+        """Store a dataset that pynetdicom has gathered, and answer."""
+        dataset = message.DataSet.getbuffer() if message.DataSet else memoryview(b"")
+        command = StoreCommand(
+            cast("int", message.MessageID),
+            str(message.AffectedSOPClassUID or ""),
+            str(message.AffectedSOPInstanceUID or ""),
+            has_dataset=bool(dataset),
+        )
+        reception = self.begin_store(command, context)
+        try:
+            reception.write(dataset)
+            status, comment = self.end_store(reception)
+        except TooSlowError:
+            log.warning("an instance took too long to arrive", calling_ae_title=self.requestor.ae_title)
             self.abort()
             return
-        self._respond(msg, context_id, *self._outcome(msg, context))
-
-    def _outcome(self, request: C_STORE, context: PresentationContext) -> tuple[Status, str]:
-        """Store the instance; the status, and a word about a failure."""
-        try:
-            self._keep(request, context)
-        except StoreRefused as refused:
-            self._refused_count += 1
-            log.warning(
-                "C-STORE refused",
-                sop_instance_uid=request.AffectedSOPInstanceUID,
-                status=f"{refused.status:04X}H",
-                reason=refused.reason,
-            )
-            return refused.status, refused.reason
-        except Exception:  # the outcome of receiving is settled here: the sender must hear that the instance is not kept
-            self._refused_count += 1
-            log.exception("C-STORE failed", sop_instance_uid=request.AffectedSOPInstanceUID)
-            return Status.PROCESSING_FAILURE, "internal error"
-        self._stored_count += 1
-        return Status.SUCCESS, ""
-
-    def _keep(self, request: C_STORE, context: PresentationContext) -> None:
-        if request.AffectedSOPClassUID != context.abstract_syntax:
-            raise StoreRefused(Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS, "SOP class is not that of the presentation context")
-        if not request.DataSet or not request.DataSet.getbuffer():
-            raise StoreRefused(Status.CANNOT_UNDERSTAND, "no dataset")
-        arrival = self._store.begin(self._store_request(request, context))
-        try:
-            arrival.write(request.DataSet.getbuffer())
-            arrival.commit()
         finally:
-            arrival.discard()
-
-    def _store_request(self, request: C_STORE, context: PresentationContext) -> StoreRequest:
-        association_request = cast("A_ASSOCIATE", self.requestor.primitive)
-        return StoreRequest(
-            sop_class_uid=str(request.AffectedSOPClassUID or ""),
-            sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
-            transfer_syntax_uid=str(context.transfer_syntax[0]),
-            calling_ae_title=str(association_request.calling_ae_title).strip(),
-            called_ae_title=str(association_request.called_ae_title).strip(),
-            peer_host=self.requestor.address or "",
-            peer_port=self.requestor.port or 0,
-            local_host=self.acceptor.address or "",
-            local_port=self.acceptor.port or 0,
-        )
-
-    def _respond(self, request: C_STORE, context_id: int, status: Status, comment: str) -> None:
-        response = C_STORE()
-        response.MessageIDBeingRespondedTo = request.MessageID
-        response.AffectedSOPClassUID = request.AffectedSOPClassUID
-        response.AffectedSOPInstanceUID = request.AffectedSOPInstanceUID
-        response.Status = int(status)
-        if comment:
-            response.ErrorComment = comment[:_ERROR_COMMENT_LENGTH]  # type: ignore[assignment]
-        self.dimse.send_msg(response, context_id)
+            reception.abandon()
+        if self.dul.socket is not None:
+            self.dul.socket.send(store_response(command, context_id, status, comment))
 
     def _report(self, event: Event) -> tuple[int, None]:
         """N-EVENT-REPORT. What cannot even be decoded raises, and pynetdicom answers 0110H."""
-        if self._on_commitment is None or event.request.AffectedSOPClassUID != STORAGE_COMMITMENT_PUSH_MODEL:
+        on_commitment = self._services.on_commitment
+        if on_commitment is None or event.request.AffectedSOPClassUID != STORAGE_COMMITMENT_PUSH_MODEL:
             return Status.NO_SUCH_SOP_CLASS, None
         try:
             report = read_report(event.event_type, event.event_information)
-            self._on_commitment(report)
+            on_commitment(report)
         except ReportRefused as refused:
             log.warning("storage commitment report refused", status=f"{refused.status:04X}H")
             return refused.status, None
@@ -184,8 +208,12 @@ class _Admission(ACSE):
 
     def _negotiate_as_acceptor(self) -> None:
         primitive = cast("A_ASSOCIATE", self.requestor.primitive)
+        proposed = primitive.presentation_context_definition_list
         request = AssociationRequest(
-            str(primitive.calling_ae_title), str(primitive.called_ae_title), self.requestor.address or ""
+            str(primitive.calling_ae_title),
+            str(primitive.called_ae_title),
+            self.requestor.address or "",
+            wants_to_store=any(is_stored(str(context.abstract_syntax), self._door.settings) for context in proposed),
         )
         refused = self._door.admit(self._association, request)
         said = {"calling_ae_title": request.calling_ae_title, "peer": request.peer_host}
@@ -196,7 +224,6 @@ class _Admission(ACSE):
             self.assoc.kill()
             return
         roles = {str(uid): (item.scu_role, item.scp_role) for uid, item in self.requestor.role_selection.items()}
-        proposed = primitive.presentation_context_definition_list
         self.acceptor.supported_contexts = supported(proposed, roles, self._door.settings)
         super()._negotiate_as_acceptor()
         log.debug("association accepted", contexts=len(self.assoc.accepted_contexts), proposed=len(proposed), **said)

@@ -1,7 +1,11 @@
-"""Which connections are open, and how many associations they may become."""
+"""Which connections are open, how many they may be, and which of them become associations."""
 
 import threading
+from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import structlog
 
 from dicom_node.receive.access import AssociationRequest, Rejection, rejection
 from dicom_node.receive.settings import ReceiverSettings
@@ -9,12 +13,54 @@ from dicom_node.receive.settings import ReceiverSettings
 if TYPE_CHECKING:
     from dicom_node.receive.association import ReceiverAssociation
 
+log = structlog.get_logger()
 
-class Door:
-    """Lets associations in, one decision at a time, and knows who is inside."""
+HARD_LIMIT_FACTOR = 2
+
+
+class Census:
+    """Counts the connections of a port, in all and of each network address, over all processes that serve it."""
 
     def __init__(self, settings: ReceiverSettings) -> None:
+        self._most = settings.max_associations
+        self._most_of_one = settings.max_associations_per_peer
+        self._lock = threading.Lock()
+        self._open: Counter[str] = Counter()
+
+    def enter(self, address: str) -> bool | None:
+        """A connection came. Whether it is one too many, to be rejected; None if there are so many that it is to be closed."""
+        with self._lock:
+            total = self._open.total()
+            if total >= HARD_LIMIT_FACTOR * self._most:
+                return None
+            self._open[address] += 1
+            return total >= self._most or self._open[address] > self._most_of_one
+
+    def leave(self, address: str) -> None:
+        """A connection that had entered is over."""
+        with self._lock:
+            self._open[address] -= 1
+            if not self._open[address]:
+                del self._open[address]
+
+    @property
+    def count(self) -> int:
+        """How many connections are open."""
+        with self._lock:
+            return self._open.total()
+
+
+class Door:
+    """Lets associations in, one decision at a time, and knows who is inside.
+
+    Args:
+        settings: who may come.
+        congestion: why nothing can be stored now; empty if it can.
+    """
+
+    def __init__(self, settings: ReceiverSettings, congestion: Callable[[], str] = str) -> None:
         self.settings = settings
+        self._congestion = congestion
         self._changed = threading.Condition()
         self._connected: set[ReceiverAssociation] = set()
         self._admitted: set[ReceiverAssociation] = set()
@@ -29,11 +75,20 @@ class Door:
         refused = rejection(request, self.settings)
         if refused is not None:
             return refused
+        if association.is_one_too_many:
+            return Rejection.LOCAL_LIMIT_EXCEEDED
+        if request.wants_to_store and self._congested():
+            return Rejection.TEMPORARY_CONGESTION
         with self._changed:
-            if len(self._admitted) >= self.settings.max_associations:
-                return Rejection.LOCAL_LIMIT_EXCEEDED
             self._admitted.add(association)
         return None
+
+    def _congested(self) -> bool:
+        try:
+            return bool(self._congestion())
+        except OSError as error:
+            log.error("the file system of the spool does not answer", errno=error.errno, alarm=True)
+            return True
 
     def leave(self, association: "ReceiverAssociation") -> None:
         """The connection is over."""

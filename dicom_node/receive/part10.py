@@ -3,14 +3,17 @@
 Source: DICOM PS3.10 7.1 and Table 7.1-1.
 """
 
-from dataclasses import dataclass
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from pydicom.config import IGNORE
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_file_meta_info
+from pydicom.filewriter import write_dataset
 from pydicom.tag import Tag
 
 from dicom_node import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -42,22 +45,38 @@ class StoreRequest:
 
 def head(request: StoreRequest) -> bytes:
     """Everything of the file that stands before the dataset."""
+    before, after = _around(replace(request, sop_instance_uid=""))
+    uid = request.sop_instance_uid.encode("ascii", "replace")
+    uid += b"\0" * (len(uid) % 2)
+    group = before + struct.pack("<HH2sH", 0x0002, 0x0003, b"UI", len(uid)) + uid + after
+    return PREAMBLE + struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(group)) + group
+
+
+@lru_cache(maxsize=256)
+def _around(request: StoreRequest) -> tuple[bytes, bytes]:
+    """The elements of the group before and after the SOP Instance UID: the same for all of an association's context."""
+    values = list(_values(request).items())
+    return _encoded(values[:2]), _encoded(values[2:])
+
+
+def _encoded(values: Sequence[tuple[str, str | bytes]]) -> bytes:
     meta = FileMetaDataset()
-    for keyword, value in _values(request).items():
+    for keyword, value in values:
         if value:  # as it came: a UID that breaks PS3.5 9.1 is the sender's, and is kept
             tag = Tag(keyword)
             meta[tag] = DataElement(tag, dictionary_VR(tag), value, validation_mode=IGNORE)
     buffer = DicomBytesIO()
-    write_file_meta_info(buffer, meta, enforce_standard=True)
-    return PREAMBLE + buffer.getvalue()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    write_dataset(buffer, meta)
+    return buffer.getvalue()
 
 
 def _values(request: StoreRequest) -> dict[str, str | bytes]:
+    """The elements in the order of their tags, but for the SOP Instance UID, which comes third."""
     peer = presentation_address(request.peer_host, request.peer_port, request.scheme)
     return {
         "FileMetaInformationVersion": b"\x00\x01",
         "MediaStorageSOPClassUID": request.sop_class_uid,
-        "MediaStorageSOPInstanceUID": request.sop_instance_uid,
         "TransferSyntaxUID": request.transfer_syntax_uid,
         "ImplementationClassUID": IMPLEMENTATION_CLASS_UID,
         "ImplementationVersionName": IMPLEMENTATION_VERSION_NAME,

@@ -1,12 +1,16 @@
 """Files on stable storage: what is acknowledged is here, whole, under a name that was never used before.
 
 ```
-spool/incoming/<unique>                          being written; leftovers are dropped at the next start
-spool/instances/<YYYYMMDD>/<HHMM>/<unique>.dcm   received, by the UTC minute of arrival
-spool/quarantine/<unique>.dcm                    received, but no instance that can be indexed
+spool/incoming/<unique>                                 being written; leftovers are dropped at the next start
+spool/instances/<YYYYMMDD>/<HHMM>/<unique>-<size>.dcm   received, by the UTC minute of arrival
+spool/quarantine/<unique>-<size>.dcm                    received, but no instance that can be indexed
 ```
-An instance appears under instances/ in one rename, after its bytes are on stable storage; then the directory is synchronised.
-The modification time of the file is the time of receipt, so that a rebuilt ledger says the same as the lost one.
+The modification time of a file is the time of receipt, so that a rebuilt ledger says the same as the lost one.
+
+**Durability.** An instance appears under instances/ in one rename, when all of it is written; then file and directory are
+synchronised, and only then `commit` returns. The rename comes first because a journaling file system then needs one commit for
+bytes and name, not two (docs/decisions/0017). A power cut before the end may therefore leave a name with fewer bytes than it
+says: such a file was never acknowledged, and `stored_files` deletes it.
 """
 
 import contextlib
@@ -18,9 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import structlog
+
+log = structlog.get_logger()
+
 FILE_MODE = 0o640
 DIRECTORY_MODE = 0o750
 SUFFIX = ".dcm"
+NAME_PARTS = 3  # time, random, size
+MOST_BUFFERS = 1024  # IOV_MAX of Linux
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,7 @@ class IncomingFile:
     def __init__(self, spool: "Spool", path: Path) -> None:
         self._spool = spool
         self._path = path
+        self._committed = False
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
 
     def __enter__(self) -> Self:
@@ -46,34 +57,41 @@ class IncomingFile:
     def __exit__(self, *_: object) -> None:
         self.discard()
 
-    def write(self, chunk: bytes | memoryview) -> None:
+    def write(self, *chunks: bytes | memoryview) -> None:
         """Append.
 
         Raises:
             OSError: no space, a failing disk …; the file is to be discarded.
         """
-        rest = memoryview(chunk)
+        rest = [chunk for chunk in chunks if chunk]
         while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+            written = os.writev(self._descriptor, rest[:MOST_BUFFERS])
+            while rest and written >= len(rest[0]):
+                written -= len(rest.pop(0))
+            if written:
+                rest[0] = memoryview(rest[0])[written:]
 
     def commit(self) -> StoredFile:
         """Put file and name on stable storage.
 
         Raises:
-            OSError: it could not be done; nothing is visible.
+            OSError: it could not be done; the file is to be discarded.
         """
-        os.fsync(self._descriptor)
         status = os.fstat(self._descriptor)
+        self._path = self._spool.place(self._path, status.st_size, status.st_mtime)
+        if self._spool.durable:
+            os.fsync(self._descriptor)
+            synchronise_directory(self._path.parent)
         self._close()
-        target = self._spool.place(self._path, status.st_mtime)
-        return StoredFile(target, status.st_size, status.st_mtime)
+        self._committed = True
+        return StoredFile(self._path, status.st_size, status.st_mtime)
 
     def discard(self) -> None:
         """Leave nothing behind, unless it was committed."""
         if self._descriptor >= 0:
             self._close()
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
+        if not self._committed:
+            self._path.unlink(missing_ok=True)
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
@@ -83,12 +101,17 @@ class IncomingFile:
 class Spool:
     """The directory tree of received files; safe for any number of threads and processes.
 
+    Args:
+        root: its directory.
+        durable: whether files are synchronised; without, a power cut may take what was acknowledged.
+
     Raises:
         OSError: the directories cannot be made.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, durable: bool = True) -> None:
         self.root = root.absolute()
+        self.durable = durable
         self.incoming = self.root / "incoming"
         self.instances = self.root / "instances"
         self.quarantined = self.root / "quarantine"
@@ -104,18 +127,18 @@ class Spool:
         """
         return IncomingFile(self, self.incoming / _unique())
 
-    def place(self, path: Path, received_at: float) -> Path:
-        """Move a synchronised file to where it stays, durably."""
+    def place(self, path: Path, size_bytes: int, received_at: float) -> Path:
+        """Rename a file that is whole to where it stays; neither is synchronised yet."""
         directory = self.instances / time.strftime("%Y%m%d/%H%M", time.gmtime(received_at))
         if directory not in self._made:
             make_durable_directory(directory)
             self._made = {*(d for d in self._made if d.parent == directory.parent), directory}
-        target = directory / (path.name + SUFFIX)
+        target = directory / f"{path.name}-{size_bytes}{SUFFIX}"
         try:
-            return move_durably(path, target)
+            return path.rename(target)
         except FileNotFoundError:  # retention has emptied and removed the directory meanwhile
             make_durable_directory(directory)
-            return move_durably(path, target)
+            return path.rename(target)
 
     def quarantine(self, path: Path) -> Path:
         """Move a received file aside, durably. Where it lies afterwards.
@@ -144,12 +167,22 @@ class Spool:
 
 
 def stored_files(directory: Path, known: Collection[Path]) -> Iterator[StoredFile]:
-    """The files of one directory that are not known, in order of arrival."""
+    """The files of one directory that are not known, in order of arrival; what a power cut tore is deleted."""
     for path in sorted(directory.glob(f"*{SUFFIX}")):
         if path not in known:
             with contextlib.suppress(FileNotFoundError):  # deleted by retention since it was listed
                 status = path.stat()
-                yield StoredFile(path, status.st_size, status.st_mtime)
+                if is_torn(path.name, status.st_size):
+                    log.warning("a file that was never acknowledged dropped: torn by a power cut", file=path.name)
+                    path.unlink()
+                else:
+                    yield StoredFile(path, status.st_size, status.st_mtime)
+
+
+def is_torn(name: str, size_bytes: int) -> bool:
+    """Whether a file is not as long as its name says; names of earlier versions say nothing."""
+    *_, stated = name.removesuffix(SUFFIX).split("-")
+    return name.count("-") == NAME_PARTS - 1 and stated.isdigit() and int(stated) != size_bytes
 
 
 def move_durably(source: Path, target: Path) -> Path:
@@ -157,8 +190,7 @@ def move_durably(source: Path, target: Path) -> Path:
     source.rename(target)
     try:
         synchronise_directory(target.parent)
-        if source.parent.name != "incoming":  # a temporary name may come back after a crash: it is dropped then
-            synchronise_directory(source.parent)
+        synchronise_directory(source.parent)
     except OSError:
         with contextlib.suppress(OSError):
             target.rename(source)

@@ -1,7 +1,6 @@
 """The seam between the network and the spool: whoever moves the bytes asks a `StoreHandler` and heeds its answer.
 
-`association` uses it with a dataset that has wholly arrived; a faster bulk path may write chunk by chunk as PDVs come in, with
-the same calls: `begin`, `write` as often as it likes, `commit` and only then the status 0x0000.
+`begin`, `write` as often as data comes in, `commit`, and only then success is said.
 """
 
 import re
@@ -10,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from dicom_node.receive.disk import DiskGuard
+from dicom_node.receive.backpressure import Backpressure
 from dicom_node.receive.part10 import StoreRequest, head
 from dicom_node.receive.spool import IncomingFile, Spool, StoredFile
 from dicom_node.receive.statuses import Status, StoreRefused
@@ -35,8 +34,8 @@ class StoreHandler(Protocol):
 class Arrival(Protocol):
     """One instance that is arriving."""
 
-    def write(self, chunk: bytes | memoryview) -> None:
-        """Append to the dataset.
+    def write(self, *chunks: bytes | memoryview) -> None:
+        """Append to the dataset; the chunks are not kept.
 
         Raises:
             StoreRefused: it cannot be kept.
@@ -61,13 +60,13 @@ class SpoolStore:
 
     Args:
         spool: where instances go.
-        guard: whether there is room.
+        pressure: whether there is room.
         on_stored: told of every stored file; must not block and must not raise.
     """
 
-    def __init__(self, spool: Spool, guard: DiskGuard, on_stored: Callable[[StoredFile], None]) -> None:
+    def __init__(self, spool: Spool, pressure: Backpressure, on_stored: Callable[[StoredFile], None]) -> None:
         self._spool = spool
-        self._guard = guard
+        self._pressure = pressure
         self._on_stored = on_stored
 
     def begin(self, request: StoreRequest) -> "SpoolArrival":
@@ -77,8 +76,8 @@ class SpoolStore:
             raise StoreRefused(Status.NO_SUCH_SOP_CLASS, "Affected SOP Class UID is not a UID")
         before = head(request)  # may raise; no file is open yet
         try:
-            if not self._guard.has_room():
-                raise StoreRefused(Status.OUT_OF_RESOURCES, "disk nearly full")
+            if reason := self._pressure.reason():
+                raise StoreRefused(Status.OUT_OF_RESOURCES, reason)
             incoming = self._spool.open()
         except OSError as error:
             raise out_of_resources(error) from error
@@ -93,12 +92,10 @@ class SpoolArrival:
         self._head = head_bytes
         self._on_stored = on_stored
 
-    def write(self, chunk: bytes | memoryview) -> None:
+    def write(self, *chunks: bytes | memoryview) -> None:
+        before, self._head = self._head, b""
         try:
-            if self._head:
-                self._incoming.write(self._head)
-                self._head = b""
-            self._incoming.write(chunk)
+            self._incoming.write(before, *chunks)
         except OSError as error:
             raise out_of_resources(error) from error
 

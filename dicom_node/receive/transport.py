@@ -1,23 +1,17 @@
-"""The accepting end of pynetdicom's transport: sockets that answer at once, never wait for ever, and are always closed."""
+"""The accepting end: sockets that answer at once, never wait for ever, and are always closed."""
 
 import contextlib
+import os
 import socket
-from socketserver import BaseServer
+import time
 from typing import TYPE_CHECKING
 
-from pynetdicom import AE
-from pynetdicom.presentation import build_context
-from pynetdicom.transport import AddressInformation, AssociationSocket, RequestHandler, ThreadedAssociationServer
-
-from dicom_node.receive.association import ReceiverAssociation
-from dicom_node.receive.commitment import OnCommitment
-from dicom_node.receive.contexts import VERIFICATION
-from dicom_node.receive.door import Door
-from dicom_node.receive.storing import StoreHandler
+from pynetdicom.transport import AddressInformation, AssociationSocket
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
+BACKLOG = 1024
 BLOCK_BYTES = 1 << 18
 LARGEST_NEGOTIATION_BYTES = 1 << 20  # 128 contexts with every transfer syntax stay below
 PDU_HEADER_BYTES = 6
@@ -27,29 +21,68 @@ _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
 class ReceiverSocket(AssociationSocket):
     """A connected socket whose reads end: by data, by the peer, or by the network timeout."""
 
-    def __init__(self, association: "Association", connection: socket.socket, largest_pdu_bytes: int | None) -> None:
+    def __init__(
+        self, association: "Association", connection: socket.socket, largest_pdu_bytes: int | None, timeout_s: float
+    ) -> None:
         super().__init__(association, client_socket=connection)
         self._largest_pdu_bytes = largest_pdu_bytes
+        self._timeout_s = timeout_s
+        self._descriptor = connection.fileno()
+        self.pushed_back = memoryview(b"")
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read."""
+        return bool(self.pushed_back) or super().ready
+
+    def push_back(self, content: bytes) -> None:
+        """Let the next reads begin with this."""
+        self.pushed_back = memoryview(content)
+
+    def read_some(self, into: memoryview) -> int | None:
+        """Read what is there now, without waiting. How many bytes: 0 if the peer has closed, None if nothing is there.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+        if self.pushed_back:
+            count = min(len(into), len(self.pushed_back))
+            into[:count] = self.pushed_back[:count]
+            self.pushed_back = self.pushed_back[count:]
+            return count
+        if self.socket is None:
+            return 0
+        try:
+            return os.readv(self._descriptor, [into])
+        except BlockingIOError:
+            return None
+
+    def acknowledge_at_once(self) -> None:
+        """Acknowledge what was read now: a sender with Nagle's algorithm on else waits 40 ms for Linux to do it."""
+        if self.socket is not None and _QUICK_ACK is not None:
+            self.socket.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read as many bytes; fewer if the peer closes.
 
         Raises:
-            OSError: the peer is silent for too long, or announces more than it may.
+            OSError: the peer takes too long, or announces more than it may.
         """
-        connection = self.socket
+        connection, deadline = self.socket, time.monotonic() + self._timeout_s
         if connection is None:
             raise ConnectionResetError("the connection is closed")
         self._check(nr_bytes)
-        received = bytearray()
+        received = bytearray(self.pushed_back[:nr_bytes])
+        self.pushed_back = self.pushed_back[nr_bytes:]
         while (missing := nr_bytes - len(received)) > 0:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the peer takes too long for one PDU")
             chunk = connection.recv(min(missing, BLOCK_BYTES))
             if not chunk:
                 break
             received += chunk
-        if nr_bytes > PDU_HEADER_BYTES and _QUICK_ACK is not None:
-            # Linux falls back to delayed acknowledgements, and a sender with Nagle on then waits 40 ms an instance.
-            connection.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        if nr_bytes > PDU_HEADER_BYTES:
+            self.acknowledge_at_once()
         return received
 
     def _check(self, size_bytes: int) -> None:
@@ -63,50 +96,25 @@ class ReceiverSocket(AssociationSocket):
             close(self.socket)
 
 
-class ReceiverServer(ThreadedAssociationServer):
-    """Listens; every connection is served in threads of its own."""
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 lets the system choose.
 
-    request_queue_size = 128
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, ae: AE, door: Door, store: StoreHandler, on_commitment: OnCommitment | None) -> None:
-        self.door, self.store, self.on_commitment = door, store, on_commitment
-        contexts = [build_context(VERIFICATION)]  # every association is given its own
-        address = (door.settings.host, door.settings.port)
-        super().__init__(ae, address, ae.ae_title, contexts, request_handler=ReceiverRequestHandler)
-
-    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        connection, address = super().get_request()
-        connection.settimeout(self.door.settings.timeouts.network_s)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return connection, address
-
-    def shutdown(self) -> None:
-        """Stop listening; open associations go on."""
-        BaseServer.shutdown(self)
-        self.server_close()
+    Raises:
+        OSError: the port is taken, or the address is none of this machine.
+    """
+    address = AddressInformation(host, port)
+    return socket.create_server(address.as_tuple[:2], family=address.address_family, backlog=BACKLOG)
 
 
-class ReceiverRequestHandler(RequestHandler):
-    """Makes the association of a connection."""
+def prepare(connection: socket.socket, timeout_s: float) -> None:
+    """Set up an accepted connection.
 
-    server: ReceiverServer
-
-    def _create_association(self) -> ReceiverAssociation:
-        door = self.server.door
-        association = ReceiverAssociation(self.ae, door, self.server.store, self.server.on_commitment)
-        association._server = self.server  # noqa: SLF001
-        largest = door.settings.maximum_pdu_bytes or None
-        association.set_socket(ReceiverSocket(association, self.request, largest))
-        association.acceptor.maximum_length = self.ae.maximum_pdu_size
-        association.acceptor.ae_title = self.server.ae_title
-        association.acceptor.address_info = AddressInformation.from_tuple(self.request.getsockname())
-        association.acceptor.implementation_class_uid = self.ae.implementation_class_uid
-        association.acceptor.implementation_version_name = self.ae.implementation_version_name
-        association.requestor.address_info = self.remote
-        return association
+    Raises:
+        OSError: it has ended meanwhile.
+    """
+    connection.settimeout(timeout_s)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 def close(connection: socket.socket) -> None:

@@ -17,7 +17,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from dicom_node.receive import DiskGuard, Receiver, ReceiverSettings, Spool, SpoolStore, Watermarks
+from dicom_node.receive import Backpressure, DiskGuard, Receiver, ReceiverSettings, Spool, SpoolStore, Watermarks
 from tests.dicom_node.receive import receiver_program
 from tests.dicom_node.receive.client import CT, UID_ROOT, associated, store
 from tests.pacs_servers import Server, free_port, program, storescp, wait_until
@@ -78,7 +78,9 @@ def spool(tmp_path: Path) -> Spool:
 @pytest.fixture
 def receiver(spool: Spool) -> Iterator[Receiver]:
     settings = ReceiverSettings("NODE", host="127.0.0.1", port=0, watermarks=NO_WATERMARKS)
-    running = Receiver(settings, SpoolStore(spool, DiskGuard(spool.root, NO_WATERMARKS), lambda stored: None)).start()
+    running = Receiver(
+        settings, SpoolStore(spool, Backpressure(DiskGuard(spool.root, NO_WATERMARKS), 1000), lambda stored: None)
+    ).start()
     yield running
     running.stop()
 
@@ -244,10 +246,10 @@ def test_nothing_is_acknowledged_before_file_and_names_are_on_stable_storage(
     response = next(number for number, line in enumerate(lines) if line.startswith("sendto") and '"\\4\\0' in line)
     (path,) = stored(spool)
     expected = [
-        ("fsync", f"/incoming/{path.stem}>"),  # the bytes
         ("fsync", "/instances>"),  # the name of the day
         ("fsync", f"/{path.parent.parent.name}>"),  # the name of the minute
         ("rename", f'"{spool.incoming}'[:5]),
+        ("fsync", f"/{path.name}>"),  # the bytes
         ("fsync", f"/{path.parent.name}>"),  # the name of the file
     ]
     before = [line for line in lines[:response] if not line.startswith("sendto")][-len(expected) :]

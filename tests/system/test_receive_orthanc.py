@@ -9,7 +9,16 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
-from dicom_node.receive import CommitmentReport, DiskGuard, Receiver, ReceiverSettings, Spool, SpoolStore, Watermarks
+from dicom_node.receive import (
+    Backpressure,
+    CommitmentReport,
+    DiskGuard,
+    Receiver,
+    ReceiverSettings,
+    Spool,
+    SpoolStore,
+    Watermarks,
+)
 from tests.dicom_node.receive.client import associated
 from tests.pacs_servers import Modality, Orthanc, orthanc, wait_until
 
@@ -33,7 +42,7 @@ def reports() -> queue.Queue[CommitmentReport]:
 @pytest.fixture
 def receiver(spool: Spool, reports: queue.Queue[CommitmentReport]) -> Iterator[Receiver]:
     settings = ReceiverSettings("NODE", host="127.0.0.1", port=0, watermarks=NO_WATERMARKS)
-    store = SpoolStore(spool, DiskGuard(spool.root, NO_WATERMARKS), lambda stored: None)
+    store = SpoolStore(spool, Backpressure(DiskGuard(spool.root, NO_WATERMARKS), 1000), lambda stored: None)
     running = Receiver(settings, store, reports.put).start()
     yield running
     running.stop()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dicom_node.receive import DiskGuard, Receiver, ReceiverSettings, Spool, SpoolStore, Watermarks
+from dicom_node.receive import Backpressure, DiskGuard, Receiver, ReceiverSettings, Spool, SpoolStore, Watermarks
 
 NO_WATERMARKS = Watermarks(0, 0.0, 0, 0.0)
 StartReceiver = Callable[..., Receiver]
@@ -25,7 +25,7 @@ def start_receiver(spool: Spool) -> Iterator[StartReceiver]:
     def start(on_stored: Any = lambda stored: None, on_commitment: Any = None, **settings: Any) -> Receiver:
         chosen = {"ae_title": "NODE", "host": "127.0.0.1", "port": 0, "watermarks": NO_WATERMARKS, **settings}
         told = ReceiverSettings(**chosen)
-        store = SpoolStore(spool, DiskGuard(spool.root, told.watermarks), on_stored)
+        store = SpoolStore(spool, Backpressure(DiskGuard(spool.root, told.watermarks), told.max_unindexed), on_stored)
         running.append(Receiver(told, store, on_commitment).start())
         return running[-1]
 

@@ -5,7 +5,7 @@ import sys
 import threading
 from pathlib import Path
 
-from dicom_node.receive import DiskGuard, Receiver, ReceiverSettings, Spool, SpoolStore
+from dicom_node.receive import Backpressure, DiskGuard, Receiver, ReceiverSettings, Spool, SpoolStore
 
 
 def main(spool_directory: str, port: str) -> None:
@@ -14,7 +14,9 @@ def main(spool_directory: str, port: str) -> None:
     spool.drop_leftovers()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    receiver = Receiver(settings, SpoolStore(spool, DiskGuard(spool.root, settings.watermarks), lambda stored: None)).start()
+    receiver = Receiver(
+        settings, SpoolStore(spool, Backpressure(DiskGuard(spool.root, settings.watermarks), 1000), lambda stored: None)
+    ).start()
     stop.wait()
     receiver.stop(10.0)
 

@@ -101,12 +101,14 @@ print("acknowledged", flush=True)
 """
 
 
-def test_a_file_is_synchronised_then_renamed_then_its_directories_are_and_only_then_is_it_acknowledged(tmp_path: Path) -> None:
+def test_a_file_is_renamed_when_it_is_whole_then_it_and_its_directory_are_synchronised_and_only_then_is_it_acknowledged(
+    tmp_path: Path,
+) -> None:
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
     trace = tmp_path / "trace"
-    command = [strace, "-y", "-o", str(trace), "-e", "trace=write,fsync,rename,renameat,renameat2,mkdir,mkdirat"]
+    command = [strace, "-y", "-o", str(trace), "-e", "trace=write,writev,fsync,rename,renameat,renameat2,mkdir,mkdirat"]
     ran = subprocess.run(
         [*command, sys.executable, "-c", ORDER, str(tmp_path / "spool")], cwd=ROOT, capture_output=True, text=True
     )
@@ -116,6 +118,6 @@ def test_a_file_is_synchronised_then_renamed_then_its_directories_are_and_only_t
     lines = [line for line in trace.read_text().splitlines() if "/spool" in line or "acknowledged" in line]
     wrote = next(number for number, line in enumerate(lines) if '"dataset"' in line)
     steps = [line.partition("(")[0] for line in lines[wrote:]]
-    assert steps == ["write", "fsync", "mkdir", "fsync", "mkdir", "fsync", "rename", "fsync", "write"]
-    assert "incoming" in lines[wrote + 1]
+    assert steps == ["writev", "mkdir", "fsync", "mkdir", "fsync", "rename", "fsync", "fsync", "write"]
+    assert "-7.dcm" in lines[wrote + 6]
     assert lines[wrote + 7].count("instances/") == 1
