@@ -9,6 +9,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from errno import EINVAL
 from os import fstat
 from pathlib import Path
@@ -78,7 +79,7 @@ DEFERRED_BYTES = 65536
 """Longer values are left in the file: no attribute that routing looks at is so long."""
 
 _UID = re.compile(r"[0-9.]+")
-_PARSE_ERRORS = (
+PARSE_ERRORS = (
     BytesLengthException,
     InvalidDicomError,
     AttributeError,
@@ -100,6 +101,14 @@ _PARSE_ERRORS = (
 _quiet = threading.Lock()
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without pydicom's warnings, which quote values."""
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def read_instance(path: Path, *, received_at: float, keywords: Collection[str] = ROUTING_KEYWORDS) -> Instance:
     """Read the header of a Part 10 file.
 
@@ -114,14 +123,13 @@ def read_instance(path: Path, *, received_at: float, keywords: Collection[str] =
 
     Source: PS3.10 7.1 (file meta information), Table 7.1-1 for the AE titles and the address in it.
     """
-    with path.open("rb") as file, _quiet, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they quote values
+    with path.open("rb") as file, quietly():
         try:
             dataset = _read(file)
             return _instance(dataset, path.absolute(), fstat(file.fileno()).st_size, received_at, keywords)
         except UnreadableInstanceError:
             raise
-        except _PARSE_ERRORS as error:
+        except PARSE_ERRORS as error:
             if isinstance(error, OSError) and error.errno not in {None, EINVAL}:  # EINVAL: a length leads out of the file
                 raise  # the disk's, not the file's; the next sweep tries again
             raise UnreadableInstanceError(f"the header cannot be read ({type(error).__name__})") from None
