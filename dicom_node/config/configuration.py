@@ -13,6 +13,7 @@ from dicom_node.config.sections import (
     NodeSettings,
     ReceiveSettings,
     RetentionSettings,
+    WebSettings,
 )
 from dicom_node.model import Destination
 
@@ -24,6 +25,7 @@ class NodeConfiguration(Section):
 
     node: NodeSettings = Field(default_factory=NodeSettings, description="who the node is")
     receive: ReceiveSettings = Field(default_factory=ReceiveSettings, description="how instances are taken")
+    web: WebSettings = Field(default_factory=WebSettings, description="how instances are taken over the web")
     assemble: AssembleSettings = Field(default_factory=AssembleSettings, description="when a series is complete")
     inference: InferenceSettings = Field(default_factory=InferenceSettings, description="where engines run")
     engines: tuple[EngineSettings, ...] = Field(

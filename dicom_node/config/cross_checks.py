@@ -36,6 +36,7 @@ def cross_check(file: Tables) -> list[Mistake]:
         *_rules(file),
         *_ask(file),
         *_addresses(file),
+        *_web(file),
     ]
 
 
@@ -106,6 +107,15 @@ def _addresses(file: Tables) -> Iterator[Mistake]:
             )
         if table.get("ae_title") == own_title:
             yield Mistake(("destination", index, "ae_title"), "is the node's own AE title; write the PACS's")
+
+
+def _web(file: Tables) -> Iterator[Mistake]:
+    """Two services on one port, and a key without its certificate."""
+    web, node = (table if isinstance(table := file.get(key), dict) else {} for key in ("web", "node"))
+    if web.get("port") and web["port"] == node.get("port", NodeSettings().port):
+        yield Mistake(("web", "port"), "is the port of [node], where C-STORE is received; give the web another")
+    if web.get("key_file") and not web.get("certificate_file"):
+        yield Mistake(("web", "key_file"), "has no certificate_file beside it; add the certificate of this key")
 
 
 def _unknown(name: str, known: list[str], key: str) -> str:

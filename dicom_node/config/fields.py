@@ -95,6 +95,10 @@ def _absolute(value: str) -> str:
     return value
 
 
+def _optional_absolute(value: str) -> str:
+    return _absolute(value) if value else value
+
+
 def _module(value: str) -> str:
     if value.endswith(".py"):
         return _absolute(value)
@@ -116,6 +120,7 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 Keyword = Annotated[str, AfterValidator(_keyword)]
 Device = Annotated[str, AfterValidator(_device)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+OptionalPath = Annotated[str, AfterValidator(_optional_absolute)]
 Module = Annotated[str, AfterValidator(_module)]
 OneOrMany = BeforeValidator(_one_or_many)
 """Lets a list of one stand without its brackets."""

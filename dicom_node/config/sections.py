@@ -13,6 +13,7 @@ from dicom_node.config.fields import (
     Name,
     Network,
     OptionalAeTitle,
+    OptionalPath,
     Section,
     Uid,
 )
@@ -138,6 +139,23 @@ class ReceiveSettings(Section):
         if value < info.data.get(lower, value):
             raise ValueError(f"must not be less than {lower} ({info.data[lower]})")
         return value
+
+
+class WebSettings(Section):
+    """How instances are taken over the web (STOW-RS), beside C-STORE. Off unless a port is given."""
+
+    port: int = Field(default=0, ge=0, le=LARGEST_PORT, description="TCP port of POST /studies; 0: not over the web")
+    host: str = Field(default="", description="address to listen on; empty for all of the machine's")
+    token_file: OptionalPath = Field(
+        default="", description="file that holds the bearer token that clients must send; empty: none is asked for"
+    )
+    certificate_file: OptionalPath = Field(default="", description="TLS certificate with its chain, PEM; empty: plain HTTP")
+    key_file: OptionalPath = Field(default="", description="its private key, PEM; empty: it stands in certificate_file")
+    max_requests: int = Field(default=16, ge=1, le=1000, description="requests at the same time; more are answered with 503")
+    max_parts: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="instances in one request; with more it is answered with 413"
+    )
+    idle_timeout_s: float = Field(default=60.0, gt=0, description="how long a client may be silent inside a request")
 
 
 class AssembleSettings(Section):

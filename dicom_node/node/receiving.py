@@ -20,7 +20,8 @@ from dicom_node.receive.indexing import Indexer
 from dicom_node.receive.receiver import Receiver
 from dicom_node.receive.settings import Peer, ReceiverSettings, Timeouts, Watermarks
 from dicom_node.receive.spool import Spool
-from dicom_node.receive.storing import SpoolStore
+from dicom_node.receive.storing import SpoolStore, StoreHandler
+from dicom_node.receive.web import WebReceiver, WebReceiverSettings, read_token
 from dicom_node.route import keywords_of
 from dicom_node.schedule import Periodic, Schedule
 
@@ -74,6 +75,7 @@ class ReceivingService:
 
         Raises:
             PermanentError: the state directory cannot be made.
+            ConfigurationError: the token of the web cannot be read.
         """
         paths = StatePaths(Path(configuration.node.state_dir))
         settings = receiver_settings(configuration)
@@ -89,28 +91,36 @@ class ReceivingService:
         self._pressure = Backpressure(DiskGuard(paths.spool, settings.watermarks), settings.max_unindexed)
         store = SpoolStore(self._spool, self._pressure, self._indexer.offer)
         self._receiver = Receiver(settings, store, self._ledger.committed, self._pressure.reason)
+        self._web = web_receiver(configuration, settings, store)
         self._schedule = Schedule([Periodic("adopt files without a row", SWEEP_S, self._indexer.request_sweep)])
 
     def start(self) -> None:
         """Drop what was never acknowledged, adopt what has no row, listen.
 
         Raises:
-            TransientError: the port is taken.
+            TransientError: a port is taken.
+            ConfigurationError: the certificate of the web cannot be used.
         """
         dropped = self._spool.drop_leftovers()
         if dropped:
             log.info("unfinished files of the last run dropped", count=dropped)
         self._indexer.start()
         self._receiver.start()
+        if self._web is not None:
+            self._web.start()
         self._schedule.start()
 
     def is_alive(self) -> bool:
-        return self._receiver.is_listening
+        return self._receiver.is_listening and (self._web is None or self._web.is_listening)
 
     def stop(self) -> None:
-        """Accept no association, let open ones end, index what came."""
+        """Accept no association and no request, let open ones end, index what came."""
         self._schedule.stop()
+        if self._web is not None:
+            self._web.begin_stop(self._drain_s)
         self._receiver.stop(self._drain_s)
+        if self._web is not None:
+            self._web.stop()
         self._indexer.stop()
         self._ledger.close()
 
@@ -122,6 +132,28 @@ def _spool(directory: Path, *, durable: bool) -> Spool:
         raise PermanentError(
             f"{directory} cannot be made ({error.strerror}): check state_dir and whom it belongs to"
         ) from error
+
+
+def web_receiver(configuration: NodeConfiguration, settings: ReceiverSettings, store: StoreHandler) -> WebReceiver | None:
+    """What receives over the web, if the configuration has a port for it.
+
+    Raises:
+        ConfigurationError: the file of the token cannot be read.
+    """
+    web = configuration.web
+    if not web.port:
+        return None
+    told = WebReceiverSettings(
+        host=web.host,
+        port=web.port,
+        token=read_token(web.token_file) if web.token_file else "",
+        certificate_file=web.certificate_file,
+        key_file=web.key_file,
+        max_requests=web.max_requests,
+        max_parts=web.max_parts,
+        idle_s=web.idle_timeout_s,
+    )
+    return WebReceiver(settings, told, store)
 
 
 def receiver_settings(configuration: NodeConfiguration) -> ReceiverSettings:

@@ -64,6 +64,10 @@ def test_assembly_becomes_the_domains_policy() -> None:
         ('[node]\nae_title = "Zürich"\n', "printable ASCII"),
         ('[node]\nstate_dir = "state"\n', "must be an absolute path, such as /state"),
         ('[node]\ncontent_qualification = "PRODUKT"\n', "did you mean 'PRODUCT'?"),
+        ("[web]\nport = 11112\n", "node.toml:2: [web] port = 11112: is the port of [node]"),
+        ("[node]\nport = 104\n[web]\nport = 104\n", "node.toml:4: [web] port = 104: is the port of [node]"),
+        ('[web]\nkey_file = "/etc/key.pem"\n', "has no certificate_file beside it"),
+        ('[web]\ntoken_file = "token"\n', "must be an absolute path"),
         ("[receive]\nmaximum_pdu_bytes = 1024\n", "must be 0 for no limit, or at least 4096"),
         (
             "[receive]\nmin_free_percent = 5\nresume_free_percent = 4\n",
