@@ -86,6 +86,10 @@ evaluate: $(TEST_STAMP) ## every shipped engine on the real cases beside the rep
 bench-inference: $(TEST_STAMP) ## int16 to mask beside MONAI's bundle pipeline, the same weights: ratios
 	@$(BIN)/python -W ignore -m bench.inference
 
+.PHONY: bench-receive
+bench-receive: $(TEST_STAMP) ## C-STORE beside DCMTK, Orthanc, pynetdicom and bare loops, five rounds: ratios
+	@$(BIN)/python -W ignore -m bench.receive
+
 .PHONY: install
 install: ## put the service into PREFIX, its units and configuration into DESTDIR/…; started by hand
 	@systemd/install files
