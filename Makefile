@@ -10,6 +10,8 @@ DESTDIR ?=
 DICOM ?=
 WHEELHOUSE ?=
 PYTEST_ARGS ?=
+SEED ?= 1
+ROUNDS ?= 300
 override WHEELHOUSE := $(if $(WHEELHOUSE),$(abspath $(WHEELHOUSE)))
 export PYTHON TORCH_ARGS PIP_ARGS WHEELHOUSE PREFIX DESTDIR RELEASE
 
@@ -34,6 +36,7 @@ help: ## this list
 	@echo "  WHEELHOUSE  a folder of wheels to install from, without a network"
 	@echo "  PREFIX      where the service is installed [$(PREFIX)]; DESTDIR: a root folder in front of it"
 	@echo "  DICOM       a folder with a CT study for the demo; PYTEST_ARGS: options of pytest"
+	@echo "  SEED        of make chaos, soak and fuzz; ROUNDS: kills of make chaos"
 
 $(TEST_STAMP):
 	@.ci/environment $(VENV) --editable test
@@ -73,6 +76,10 @@ pytest: $(TEST_STAMP) ## the tests alone, one process for each core: [PYTEST_ARG
 .PHONY: conformance
 conformance: packages $(TEST_STAMP) ## the long tests: every judge on every variant, kill -9 at random, viewers
 	@$(BIN)/pytest -m slow $(PYTEST_ARGS) || { code=$$?; [ $$code -eq 5 ] && echo "no test is marked slow" || exit $$code; }
+
+.PHONY: chaos
+chaos: $(TEST_STAMP) ## kill -9, full disks, aborts, slow and idle peers, some 20 minutes: a table in docs/chaos.md [SEED=1 ROUNDS=300]
+	@$(BIN)/python -W ignore -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) --report docs/chaos.md
 
 .PHONY: bench-report
 bench-report: $(TEST_STAMP) ## findings to SEG and SR, beside highdicom's own SEG: a ratio

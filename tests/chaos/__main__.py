@@ -12,6 +12,7 @@ from tests.chaos.arena import Outcome
 from tests.chaos.disks import cannot_mount
 from tests.chaos.scenarios import SCENARIOS
 
+KILLS = SCENARIOS["kill"].long
 HEAD = """# Chaos
 
 Written by `make chaos`. Each scenario runs `dicom-node serve` in processes of its own. Senders keep their own journal of what
@@ -43,8 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="of all that is random; the moments of a machine are not")
     parser.add_argument("--scenario", choices=["all", *SCENARIOS], default="all")
-    parser.add_argument("--rounds", type=int, help="kills, instances, peers …: the size of the scenario")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the long run's sizes")
+    parser.add_argument(
+        "--rounds", type=int, default=KILLS, help=f"kills [{KILLS}]; the other scenarios grow with their number"
+    )
+    parser.add_argument("--size", type=int, help="of this scenario: kills, instances, peers …; in place of --rounds")
     parser.add_argument("--report", type=Path, help="write a table to this file")
     parser.add_argument("--keep", action="store_true", help="keep the files of scenarios that went well, too")
     return parser
@@ -56,7 +59,7 @@ def _run(name: str, told: argparse.Namespace) -> tuple[str, list[str], bool]:
     reason = cannot_mount() if scenario.needs_mount else ""
     if reason:
         return f"| {name} | {told.seed} | {reason} |" + " |" * 7 + " not run |", [], True
-    size = told.rounds or max(scenario.short, round(told.scale * scenario.long))
+    size = told.size or max(scenario.short, round(told.rounds / KILLS * scenario.long))
     directory, begun = Path(tempfile.mkdtemp(prefix=f"chaos-{name}-")), time.monotonic()
     try:
         outcome = scenario.run(directory, told.seed, size)
