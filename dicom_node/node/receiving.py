@@ -1,5 +1,7 @@
 """The receiving service: C-STORE into the spool, and the ledger's rows behind it. Loads no engine and no torch."""
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Collection, Sequence
@@ -17,7 +19,8 @@ from dicom_node.receive.backpressure import Backpressure
 from dicom_node.receive.commitment import CommitmentReport
 from dicom_node.receive.disk import DiskGuard
 from dicom_node.receive.indexing import Indexer
-from dicom_node.receive.receiver import Receiver
+from dicom_node.receive.messages import Orders
+from dicom_node.receive.pool import ReceiverPool
 from dicom_node.receive.settings import Peer, ReceiverSettings, Timeouts, Watermarks
 from dicom_node.receive.spool import Spool
 from dicom_node.receive.storing import SpoolStore, StoreHandler
@@ -28,7 +31,11 @@ from dicom_node.schedule import Periodic, Schedule
 log = structlog.get_logger()
 
 SWEEP_S = 60.0
+BACKLOG_S = 1.0
+LEFTOVER_S = 600.0  # longer than any live connection is silent
 DRAIN_S = 100.0  # of systemd's TimeoutStopSec, which must be longer
+MOST_PROCESSES = 4
+WORKER = (sys.executable, "-m", "dicom_node.node.receive_worker")
 
 
 class LazyLedger:
@@ -87,12 +94,21 @@ class ReceivingService:
             self._spool,
             self._ledger,
             lambda path: read_instance(path, received_at=path.stat().st_mtime, keywords=keywords),
+            queue_size=2 * settings.max_unindexed,
         )
         self._pressure = Backpressure(DiskGuard(paths.spool, settings.watermarks), settings.max_unindexed)
         store = SpoolStore(self._spool, self._pressure, self._indexer.offer)
-        self._receiver = Receiver(settings, store, self._ledger.committed, self._pressure.reason)
+        node = configuration.node
+        orders = Orders(settings, paths.spool, node.log_level, node.log_format, hears_commitments=True)
+        self._receiver = ReceiverPool(orders, WORKER, process_count(settings), self._indexer.offer, self._ledger.committed)
         self._web = web_receiver(configuration, settings, store)
-        self._schedule = Schedule([Periodic("adopt files without a row", SWEEP_S, self._indexer.request_sweep)])
+        self._schedule = Schedule(
+            [
+                Periodic("adopt files without a row", SWEEP_S, self._indexer.request_sweep),
+                Periodic("report the backlog", BACKLOG_S, self._report_backlog),
+                Periodic("drop what a dead process was writing", LEFTOVER_S, lambda: self._spool.drop_leftovers(LEFTOVER_S)),
+            ]
+        )
 
     def start(self) -> None:
         """Drop what was never acknowledged, adopt what has no row, listen.
@@ -110,6 +126,10 @@ class ReceivingService:
             self._web.start()
         self._schedule.start()
 
+    def _report_backlog(self) -> None:
+        self._pressure.report_backlog(self._indexer.backlog)
+        self._receiver.report_backlog(self._indexer.backlog)
+
     def is_alive(self) -> bool:
         return self._receiver.is_listening and (self._web is None or self._web.is_listening)
 
@@ -123,6 +143,11 @@ class ReceivingService:
             self._web.stop()
         self._indexer.stop()
         self._ledger.close()
+
+
+def process_count(settings: ReceiverSettings) -> int:
+    """How many processes receive: as many as configured, or one for each core, at most 4."""
+    return settings.processes or min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
 
 
 def _spool(directory: Path, *, durable: bool) -> Spool:

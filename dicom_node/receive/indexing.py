@@ -73,6 +73,7 @@ class Indexer:
         self._stopping = threading.Event()
         self._swept_at = -FULL_SWEEP_S
         self._missed = False
+        self._unswept = 0
         self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
 
     def start(self) -> Self:
@@ -96,7 +97,7 @@ class Indexer:
     @property
     def backlog(self) -> int:
         """How many files wait for their row."""
-        return self._queue.qsize()
+        return self._queue.qsize() + self._unswept
 
     def stop(self, drain_s: float = 5.0) -> None:
         """Index what waits, for so long; the next start adopts the rest."""
@@ -182,7 +183,8 @@ class Indexer:
         adopted = 0
         for unknown in self._spool.directories(known):
             for start in range(0, len(unknown), BATCH_SIZE):
+                self._unswept = len(unknown) - start
                 self._index(unknown[start : start + BATCH_SIZE])
-            adopted += len(unknown)
+            adopted, self._unswept = adopted + len(unknown), 0
         if adopted:
             log.info("files without a row adopted", count=adopted)

@@ -153,12 +153,19 @@ class Spool:
         path.unlink(missing_ok=True)
         synchronise_directory(path.parent)
 
-    def drop_leftovers(self) -> int:
-        """Delete what an earlier process was still writing: never acknowledged. Call before receiving starts. How many."""
-        leftovers = sorted(self.incoming.iterdir())
-        for path in leftovers:
-            path.unlink(missing_ok=True)
-        return len(leftovers)
+    def drop_leftovers(self, unchanged_s: float = 0.0) -> int:
+        """Delete what a process that is gone was still writing: never acknowledged. How many.
+
+        Args:
+            unchanged_s: only what was not written to for so long; 0 is for before receiving starts.
+        """
+        before, dropped = time.time() - unchanged_s, 0
+        for path in sorted(self.incoming.iterdir()):
+            with contextlib.suppress(FileNotFoundError):  # it was whole a moment later
+                if not unchanged_s or path.stat().st_mtime < before:
+                    path.unlink()
+                    dropped += 1
+        return dropped
 
     def directories(self, known: Collection[Path] = frozenset()) -> Iterator[list[StoredFile]]:
         """Received files that are not known, in order of arrival, one directory (a minute) at a time; quarantine comes last."""

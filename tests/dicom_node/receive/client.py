@@ -32,9 +32,13 @@ def request(
     entity = AE(calling)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
     proposed = [build_context(uid, list(syntaxes)) for uid, syntaxes in contexts]
-    return entity.associate(
-        *address, contexts=proposed, ae_title=called, evt_handlers=list(handlers), ext_neg=list(ext_neg), max_pdu=131072
-    )
+    for _ in range(10):
+        association = entity.associate(
+            *address, contexts=proposed, ae_title=called, evt_handlers=list(handlers), ext_neg=list(ext_neg), max_pdu=131072
+        )
+        if not association.is_aborted:  # pynetdicom's requestor takes a rejection that comes at once for a lost connection
+            break
+    return association
 
 
 @contextmanager

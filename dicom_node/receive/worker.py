@@ -1,0 +1,124 @@
+"""One of several processes that serve the associations of a port. Its parent accepts the connections and hands them over."""
+
+import contextlib
+import itertools
+import json
+import signal
+import socket
+import threading
+from multiprocessing.connection import Connection
+from typing import Any
+
+import structlog
+
+from dicom_node.errors import TransientError
+from dicom_node.receive.association import Services
+from dicom_node.receive.backpressure import Backpressure
+from dicom_node.receive.commitment import CommitmentReport
+from dicom_node.receive.connections import Associations, application_entity
+from dicom_node.receive.disk import DiskGuard
+from dicom_node.receive.door import Door
+from dicom_node.receive.messages import Congestion, Gone, Orders, Ready, Reported, Stop, Stored, Verdict
+from dicom_node.receive.spool import Spool
+from dicom_node.receive.storing import SpoolStore
+
+log = structlog.get_logger()
+
+CLOSE_S = 5.0
+VERDICT_S = 30.0
+LARGEST_TICKET_BYTES = 1024
+
+
+def ticket(host: str, *, is_one_too_many: bool) -> bytes:
+    """What goes with the descriptor of a connection."""
+    return json.dumps([host, is_one_too_many]).encode()
+
+
+class Worker:
+    """Serves connections until it is told to stop, or its parent is gone.
+
+    Args:
+        orders: what to do.
+        pipe: to and from the parent.
+        connections: brings the descriptors of accepted connections.
+    """
+
+    def __init__(self, orders: Orders, pipe: Connection, connections: socket.socket) -> None:
+        settings = orders.settings
+        self._pipe = pipe
+        self._connections = connections
+        self._sending = threading.Lock()
+        self._numbers = itertools.count()
+        self._verdicts: dict[int, _Awaited] = {}
+        self._pressure = Backpressure(DiskGuard(orders.spool, settings.watermarks), settings.max_unindexed)
+        self._door = Door(settings, self._pressure.reason)
+        spool = Spool(orders.spool, durable=settings.durable)
+        store = SpoolStore(spool, self._pressure, lambda stored: self._tell(Stored(stored)))
+        keep = self._keep_report if orders.hears_commitments else None
+        services = Services(application_entity(settings), self._door, store, keep)
+        self._associations = Associations(services, lambda host: self._tell(Gone(host)))
+
+    def run(self) -> None:
+        """Serve. Returns when it was told to stop and has; a parent that died ends it at once."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to answer
+        threading.Thread(target=self._take_connections, name="connections", daemon=True).start()
+        self._tell(Ready())
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                match self._pipe.recv():
+                    case Congestion(unindexed):
+                        self._pressure.report_backlog(unindexed)
+                    case Verdict(number, refused):
+                        self._verdicts.pop(number).settle(refused)
+                    case Stop(drain_s):
+                        threading.Thread(target=self._stop, args=(drain_s,), name="stop", daemon=True).start()
+
+    def _take_connections(self) -> None:
+        """Until the parent closes its end."""
+        while True:
+            content, descriptors, _, _ = socket.recv_fds(self._connections, LARGEST_TICKET_BYTES, 1)
+            if not descriptors:
+                return
+            host, is_one_too_many = json.loads(content)
+            connection = socket.socket(fileno=descriptors[0])
+            try:
+                self._associations.serve(connection, host, is_one_too_many)
+            except (OSError, RuntimeError) as error:  # it has ended already, or there is no thread for it
+                log.debug("a connection could not be served", error=type(error).__name__)
+                connection.close()
+                self._tell(Gone(host))
+
+    def _stop(self, drain_s: float) -> None:
+        if not self._door.wait_until_empty(drain_s):
+            log.warning("associations closed before their end", count=self._door.association_count)
+        self._associations.interrupt(CLOSE_S)
+        self._pipe.close()  # ends `run`
+
+    def _keep_report(self, report: CommitmentReport) -> None:
+        number, awaited = next(self._numbers), _Awaited()
+        self._verdicts[number] = awaited
+        self._tell(Reported(number, report))
+        refused = awaited.result(VERDICT_S)
+        if refused:
+            raise TransientError(refused)
+
+    def _tell(self, message: Any) -> None:
+        """A parent that is gone need not be told: what is in the spool is found by the next."""
+        with self._sending, contextlib.suppress(OSError):
+            self._pipe.send(message)
+
+
+class _Awaited:
+    """The parent's answer, once it comes."""
+
+    def __init__(self) -> None:
+        self._settled = threading.Event()
+        self._refused = "the receiving service does not answer"
+
+    def settle(self, refused: str) -> None:
+        self._refused = refused
+        self._settled.set()
+
+    def result(self, timeout_s: float) -> str:
+        self._settled.wait(timeout_s)
+        return self._refused
