@@ -155,7 +155,7 @@ class WebSettings(Section):
     max_parts: int = Field(
         default=10_000, ge=1, le=1_000_000, description="instances in one request; with more it is answered with 413"
     )
-    idle_timeout_s: float = Field(default=60.0, gt=0, description="how long a client may be silent inside a request")
+    idle_timeout_s: float = Field(default=60.0, gt=0, le=300, description="how long a client may be silent inside a request")
 
 
 class AssembleSettings(Section):

@@ -27,7 +27,8 @@ from dicom_node.receive.web.transaction import UID, StoreTransaction
 log = structlog.get_logger()
 
 GATHERED_BYTES = 1 << 18
-"""The body goes to the thread that writes it in pieces of this size."""
+"""The body goes to the thread that writes it in pieces of this size, or of what came in this time."""
+GATHERED_S = 5.0
 RETRY_AFTER_S = 30
 
 
@@ -92,8 +93,8 @@ class StoreService:
             refused = await self._read(request, transaction, thread)
         finally:
             discarded = loop.run_in_executor(thread, transaction.discard)  # also where this task is cancelled
-            await asyncio.shield(discarded)
             thread.shutdown(wait=False)
+            await asyncio.shield(discarded)
         status = refused.status if refused else status_of(transaction.outcomes)
         stored, failed = transaction.stored_count, transaction.refused_count
         reason = {"reason": refused.words} if refused else {}
@@ -108,7 +109,7 @@ class StoreService:
     async def _read(self, request: Request, transaction: StoreTransaction, thread: Executor) -> RequestRefused | None:
         """Read the body to its end. Why it could not be, or None."""
         loop, body = asyncio.get_running_loop(), request.stream()
-        gathered, size = list[bytes](), 0
+        gathered, size, since = list[bytes](), 0, loop.time()
         try:
             reader = reader_for(request.headers.get("content-type", ""), transaction)
             while (chunk := await self._next(body)) is not None:
@@ -116,9 +117,9 @@ class StoreService:
                     raise RequestRefused(HTTPStatus.REQUEST_TIMEOUT, "an instance takes too long to arrive")
                 gathered.append(chunk)
                 size += len(chunk)
-                if size >= GATHERED_BYTES:
+                if size >= GATHERED_BYTES or loop.time() - since > GATHERED_S:
                     await loop.run_in_executor(thread, reader.feed, b"".join(gathered))
-                    gathered, size = [], 0
+                    gathered, size, since = [], 0, loop.time()
             await loop.run_in_executor(thread, reader.feed, b"".join(gathered))
             await loop.run_in_executor(thread, reader.finish)
         except RequestRefused as refused:

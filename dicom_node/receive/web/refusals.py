@@ -15,7 +15,6 @@ class FailureReason(IntEnum):
     PROCESSING_FAILURE = 0x0110
     SOP_CLASS_NOT_SUPPORTED = 0x0122
     OUT_OF_RESOURCES = 0xA700
-    DATA_SET_DOES_NOT_MATCH_SOP_CLASS = 0xA900
     OTHER_STUDY = 0xA901  # of the range A9xx, as other origin servers use it
     CANNOT_UNDERSTAND = 0xC000
     TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
@@ -25,7 +24,6 @@ OF_STATUS = {
     Status.PROCESSING_FAILURE: FailureReason.PROCESSING_FAILURE,
     Status.NO_SUCH_SOP_CLASS: FailureReason.SOP_CLASS_NOT_SUPPORTED,
     Status.OUT_OF_RESOURCES: FailureReason.OUT_OF_RESOURCES,
-    Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS: FailureReason.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
 }
 """What the spool's statuses are called here; all others are CANNOT_UNDERSTAND."""
 
