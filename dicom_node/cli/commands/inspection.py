@@ -53,6 +53,7 @@ def check(context: typer.Context, json: Json = False) -> None:
     found = [
         Checked("configuration", good=True, said=str(chosen(context).path)),
         *_state(configuration),
+        *_web(configuration),
         *_engines(configuration),
         *(checked for d in configuration.destinations for checked in _destination(d.destination(), configuration)),
     ]
@@ -86,6 +87,16 @@ def _state(configuration: NodeConfiguration) -> Iterator[Checked]:
             yield Checked("ledger", good=False, said=str(error))
         else:
             yield Checked("ledger", good=True, said=str(ledger_file))
+
+
+def _web(configuration: NodeConfiguration) -> Iterator[Checked]:
+    web = configuration.web
+    files = {"token": web.token_file, "certificate": web.certificate_file, "key": web.key_file} if web.port else {}
+    for what, path in files.items():
+        if path:
+            readable = os.access(path, os.R_OK)
+            said = f"{path} {'can' if readable else 'cannot'} be read as user {os.geteuid()}"
+            yield Checked(f"web {what}", good=readable, said=said)
 
 
 def _engines(configuration: NodeConfiguration) -> Iterator[Checked]:

@@ -66,6 +66,14 @@ def test_a_node_without_destination_is_told_which_block_to_add(tmp_path):
     assert "add a [[destination]]" in done.stdout
 
 
+def test_a_file_of_the_web_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "token").write_text("0123456789abcdef")
+    web = f'[web]\nport = {free_port()}\ntoken_file = "{tmp_path}/token"\ncertificate_file = "{tmp_path}/none.pem"\n'
+    said = {checked["what"]: checked for checked in answer("check", config=configuration(tmp_path, ENGINE + web), status=1)}
+    assert said["web token"]["good"]
+    assert "none.pem cannot be read" in said["web certificate"]["said"]
+
+
 def test_models_lists_engines_and_says_which_cannot_be_loaded(tmp_path):
     engines = ENGINE + ENGINE.replace("body-air", "body-fat")
     rows = {row["engine"]: row for row in answer("models", config=configuration(tmp_path, engines), status=1)}
