@@ -18,6 +18,9 @@ from dicom_node.receive.access import Rejection
 from dicom_node.receive.contexts import storage_sop_class_uids, transfer_syntax_uids
 from dicom_node.receive.settings import ReceiverSettings
 from dicom_node.receive.statuses import Status
+from dicom_node.receive.web.refusals import FailureReason
+from dicom_node.receive.web.response import JSON, XML
+from dicom_node.receive.web.settings import WebReceiverSettings
 from dicom_node.report.concepts import SUMMARY
 from dicom_node.report.normalise import OPTIONAL, REQUIRED
 
@@ -34,6 +37,14 @@ ASKED = {
     Status.OUT_OF_RESOURCES: "the disk is nearly full, or the file could not be written: send again later",
     Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS: "the SOP class is not that of the presentation context",
     Status.CANNOT_UNDERSTAND: "no dataset",
+}
+WEB_FAILURES = {
+    FailureReason.PROCESSING_FAILURE: "an error inside the node",
+    FailureReason.SOP_CLASS_NOT_SUPPORTED: "the SOP class is not one for storage",
+    FailureReason.OUT_OF_RESOURCES: "the disk is nearly full, or the file could not be written: send again later",
+    FailureReason.OTHER_STUDY: "the instance is of another study than the request",
+    FailureReason.CANNOT_UNDERSTAND: "no file of PS3.10, no dataset, no UIDs, not application/dicom, too large",
+    FailureReason.TRANSFER_SYNTAX_NOT_SUPPORTED: "the transfer syntax is not known",
 }
 RECEIVED: dict[type[SendOutcome], str] = {
     Stored: "stored",
@@ -93,6 +104,29 @@ def statuses_returned() -> str:
     return table(("status", "when"), ((f"{status:04X}H", ASKED[status]) for status in Status))
 
 
+def web() -> str:
+    """Source: PS3.18 10.5."""
+    settings = WebReceiverSettings()
+    return table(
+        ("parameter", "value", "key"),
+        (
+            ("Resources", "`POST /studies`, `POST /studies/{study}`", "`[web] port`"),
+            ("Request", '`multipart/related; type="application/dicom"`, or one `application/dicom`', "–"),
+            ("Response", f"`{JSON}`, or `{XML}` where Accept prefers it", "–"),
+            ("Transfer syntaxes, SOP classes", "those of sections 10 and 11, as the File Meta Information says", "`[receive]`"),
+            ("Content-Encoding", "none", "–"),
+            ("Requests at the same time", settings.max_requests, "`[web] max_requests`"),
+            ("Parts of a request", settings.max_parts, "`[web] max_parts`"),
+            ("Silence inside a request", f"{settings.idle_s:g} s", "`[web] idle_timeout_s`"),
+        ),
+    )
+
+
+def web_failures() -> str:
+    """Source: PS3.18 I.2.2."""
+    return table(("value", "decimal", "when"), ((f"{int(r):04X}H", int(r), WEB_FAILURES[r]) for r in FailureReason))
+
+
 def services_used() -> str:
     syntaxes = ", ".join(uid.name for uid in NATIVE)
     forms = [(kind.value, rank, UID(uid)) for kind, classes in FORMS.items() for rank, uid in enumerate(classes)]
@@ -140,6 +174,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "sop-classes": sop_classes,
     "transfer-syntaxes": transfer_syntaxes,
     "statuses-returned": statuses_returned,
+    "web": web,
+    "web-failures": web_failures,
     "services-used": services_used,
     "statuses-received": statuses_received,
     "identity": identity,

@@ -5,7 +5,8 @@ import pytest
 from dicom_node.cli.commands.inspection import FORMS
 from dicom_node.deliver.courier import _RESULT_CLASSES
 from dicom_node.receive.statuses import Status
-from tests.conformance_tables import ASKED, DOCUMENT, MARKED, TABLES, with_tables
+from dicom_node.receive.web.refusals import FailureReason
+from tests.conformance_tables import ASKED, DOCUMENT, MARKED, TABLES, WEB_FAILURES, with_tables
 
 STATEMENT = DOCUMENT.read_text(encoding="utf-8")
 
@@ -28,6 +29,7 @@ def test_a_difference_would_be_found() -> None:
 
 def test_every_status_that_is_returned_has_its_words() -> None:
     assert set(ASKED) == set(Status)
+    assert set(WEB_FAILURES) == set(FailureReason)
 
 
 def test_what_check_asks_about_is_what_is_sent() -> None:
