@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +91,13 @@ def _receiver(peer: Peer, place: Place, case: Case, data: Path) -> Measurement:
     count = 0 if case.sender == STOCK else case.count
     numbers = (str(case.associations), str(data / case.data), str(case.first), str(count))
     command = [sys.executable, "-m", "bench.receive_senders", kind, str(place.port), *numbers, "--warm", str(data / case.warm)]
-    rows = case.associations + case.count if peer.is_node else 0
+    index = partial(wait_for_rows, place, case.associations + case.count) if peer.is_node else None
     with running(peer, place) as tree, _stepping(command) as sender:
         sender.expect("WARM")
         if case.sender == STOCK:
             commands = _storescu_commands(place, _measured(case, data))
-            return _watched(tree, case, lambda: None, lambda: _stock(commands, case.count), lambda: wait_for_rows(place, rows))
-        return _watched(tree, case, sender.connect, sender.answer, lambda: wait_for_rows(place, rows))
+            return _watched(tree, case, _touch_memory, partial(_stock, commands, case.count), index)
+        return _watched(tree, case, sender.connect, sender.answer, index)
 
 
 def _loop(peer: Peer, place: Place, case: Case, data: Path) -> Measurement:
@@ -104,7 +105,7 @@ def _loop(peer: Peer, place: Place, case: Case, data: Path) -> Measurement:
     command = [*peer.command(place), str(data / case.data), str(case.associations), str(case.count)]
     with _stepping(command) as loop:
         loop.expect("WARM")
-        return _watched(ProcessTree(loop.pid), case, loop.connect, loop.answer, lambda: None)
+        return _watched(ProcessTree(loop.pid), case, loop.connect, loop.answer)
 
 
 def _watched(
@@ -112,7 +113,7 @@ def _watched(
     case: Case,
     connect: Callable[[], None],
     send: Callable[[], dict[str, Any]],
-    wait_for_index: Callable[[], None],
+    wait_for_index: Callable[[], None] | None = None,
 ) -> Measurement:
     tree.wait_until_quiet()
     idle_mb = tree.pss_mb()
@@ -120,10 +121,11 @@ def _watched(
         connect()
         cpu_s, begun = tree.cpu_s(), time.perf_counter()
         answer = send()
-        cpu_acknowledged_s = tree.cpu_s()
-        wait_for_index()
+        cpu_acknowledged_s = cpu_indexed_s = tree.cpu_s()
+        if wait_for_index:
+            wait_for_index()
+            cpu_indexed_s = tree.cpu_s()
         indexed_s = time.perf_counter() - begun
-        cpu_indexed_s = tree.cpu_s()
     if answer["stored"] != case.count:
         raise SenderFailed(f"{case.name}: {answer['stored']} of {case.count} were acknowledged as stored")
     return Measurement(
@@ -208,7 +210,6 @@ def _storescu_commands(place: Place, samples: Sequence[Sample]) -> list[list[str
 
 def _stock(commands: list[list[str]], count: int) -> dict[str, Any]:
     """Run them at once; their start belongs to the time, as it does for who uses them."""
-    _touch_memory()
     begun = time.perf_counter()
     environment = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"}
     senders = [subprocess.Popen(c, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for c in commands]
