@@ -18,13 +18,14 @@ from dicom_node.receive.settings import ReceiverSettings
 from dicom_node.receive.statuses import StoreRefused
 from dicom_node.receive.storing import Arrival, StoreHandler
 from dicom_node.receive.web.multipart import DICOM
-from dicom_node.receive.web.prefix import LONGEST_PREFIX_BYTES, Prefix, read_prefix, study_instance_uid
+from dicom_node.receive.web.prefix import LONGEST_PREFIX_BYTES, Prefix, read_prefix
 from dicom_node.receive.web.refusals import FailureReason, PartRefused, RequestRefused
+from dicom_node.receive.web.study import study_instance_uid
 
 log = structlog.get_logger()
 
 UID = re.compile(r"[0-9.]{1,64}")
-LARGEST_SEARCH_BYTES = 16 << 20
+LARGEST_SEARCH_BYTES = 4 << 20
 """So much of a dataset is kept in memory to find its study, where a request names one; nearly always the first 64 KiB do."""
 _SEARCH_GROWTH = 4
 _LOGGED_REFUSALS = 10

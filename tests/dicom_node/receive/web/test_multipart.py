@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicom_node.receive.web.multipart import reader_for
-from dicom_node.receive.web.prefix import LONGEST_PREFIX_BYTES, read_prefix, study_instance_uid
+from dicom_node.receive.web.prefix import LONGEST_PREFIX_BYTES, read_prefix
 from dicom_node.receive.web.refusals import PartRefused, RequestRefused
 from dicom_node.receive.web.response import media_type
-from tests.dicom_node.receive.web.stow import BOUNDARY, CT, MULTIPART, ROOT, STUDY, body, dataset_of, instance
+from dicom_node.receive.web.study import study_instance_uid
+from tests.dicom_node.receive.web.stow import BOUNDARY, CT, MULTIPART, ROOT, body, dataset_of, instance
 
 LITTLE = "1.2.840.10008.1.2.1"
 OTHER = "another-boundary-of-the-test"
@@ -96,14 +97,6 @@ def test_the_prefix_ends_where_the_dataset_begins() -> None:
     assert without_length[read_prefix(without_length).length_bytes :] == dataset_of(whole)
     wrong_length = whole[:140] + b"\x08\0\0\0" + whole[144:]
     assert wrong_length[read_prefix(wrong_length).length_bytes :] == dataset_of(whole)
-
-
-def test_a_study_is_known_as_soon_as_it_has_come() -> None:
-    dataset = dataset_of(instance())
-    ends = dataset.index(STUDY.encode()) + len(STUDY) + len(STUDY) % 2
-    assert study_instance_uid(dataset[:ends], LITTLE) == STUDY
-    assert study_instance_uid(dataset[: ends - 4], LITTLE) is None
-    assert study_instance_uid(b"", LITTLE) is None
 
 
 @pytest.mark.parametrize(
