@@ -14,7 +14,10 @@ from dicom_node.receive.worker import Worker
 def main(pipe_descriptor: str, connections_descriptor: str) -> None:
     """Run a worker."""
     pipe = Connection(int(pipe_descriptor))
-    orders = pipe.recv()
+    try:
+        orders = pipe.recv()
+    except (EOFError, OSError):  # the parent ended meanwhile
+        return
     configure_logs(orders.log_level, orders.log_format)
     Worker(orders, pipe, socket.socket(fileno=int(connections_descriptor))).run()
 

@@ -9,6 +9,7 @@ import contextlib
 import socket
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from multiprocessing import Pipe
@@ -116,8 +117,9 @@ class ReceiverPool:
         self._acceptor = self._listening = None
         for worker in self._workers:
             worker.stop(drain_s)
+        deadline = time.monotonic() + drain_s + CLOSE_S
         for worker in self._workers:
-            worker.join(drain_s + CLOSE_S)
+            worker.join(deadline - time.monotonic())
         log.info("receiving ended")
 
     def _dispatch(self, connection: socket.socket, host: str, is_one_too_many: bool) -> None:  # noqa: FBT001  # a `Serve`
@@ -201,7 +203,7 @@ class _WorkerProcess:
 
     def join(self, timeout_s: float) -> None:
         if self._thread.ident is not None:
-            self._thread.join(timeout_s)
+            self._thread.join(max(0.0, timeout_s))
 
     def _keep(self) -> None:
         wait_s = RESPAWN_FIRST_S

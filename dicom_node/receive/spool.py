@@ -9,7 +9,7 @@ The modification time of a file is the time of receipt, so that a rebuilt ledger
 
 **Durability.** An instance appears under instances/ in one rename, when all of it is written; then file and directory are
 synchronised, and only then `commit` returns. The rename comes first because a journaling file system then needs one commit for
-bytes and name, not two (docs/decisions/0017). A power cut before the end may therefore leave a name with fewer bytes than it
+bytes and name, not two (docs/decisions/0018). A power cut before the end may therefore leave a name with fewer bytes than it
 says: such a file was never acknowledged, and `stored_files` deletes it.
 """
 

@@ -47,6 +47,7 @@ class Worker:
         settings = orders.settings
         self._pipe = pipe
         self._connections = connections
+        self._done = threading.Event()
         self._sending = threading.Lock()
         self._numbers = itertools.count()
         self._verdicts: dict[int, _Awaited] = {}
@@ -61,9 +62,14 @@ class Worker:
     def run(self) -> None:
         """Serve. Returns when it was told to stop and has; a parent that died ends it at once."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to answer
-        threading.Thread(target=self._take_connections, name="connections", daemon=True).start()
+        for act in (self._listen, self._take_connections):
+            threading.Thread(target=act, name=act.__name__.strip("_"), daemon=True).start()
         self._tell(Ready())
-        with contextlib.suppress(EOFError, OSError):
+        self._done.wait()
+
+    def _listen(self) -> None:
+        """Heed the parent until it says stop, or is gone."""
+        try:
             while True:
                 match self._pipe.recv():
                     case Congestion(unindexed):
@@ -72,11 +78,16 @@ class Worker:
                         self._verdicts.pop(number).settle(refused)
                     case Stop(drain_s):
                         threading.Thread(target=self._stop, args=(drain_s,), name="stop", daemon=True).start()
+        except (EOFError, OSError):
+            self._done.set()
 
     def _take_connections(self) -> None:
         """Until the parent closes its end."""
         while True:
-            content, descriptors, _, _ = socket.recv_fds(self._connections, LARGEST_TICKET_BYTES, 1)
+            try:
+                content, descriptors, _, _ = socket.recv_fds(self._connections, LARGEST_TICKET_BYTES, 1)
+            except OSError:
+                return
             if not descriptors:
                 return
             host, is_one_too_many = json.loads(content)
@@ -92,7 +103,7 @@ class Worker:
         if not self._door.wait_until_empty(drain_s):
             log.warning("associations closed before their end", count=self._door.association_count)
         self._associations.interrupt(CLOSE_S)
-        self._pipe.close()  # ends `run`
+        self._done.set()
 
     def _keep_report(self, report: CommitmentReport) -> None:
         number, awaited = next(self._numbers), _Awaited()
