@@ -7,20 +7,30 @@ import socket
 import sys
 from multiprocessing.connection import Connection
 
+import structlog
+
 from dicom_node.node.logs import configure_logs
 from dicom_node.receive.worker import Worker
 
+log = structlog.get_logger()
 
-def main(pipe_descriptor: str, connections_descriptor: str) -> None:
-    """Run a worker."""
+
+def main(pipe_descriptor: str, connections_descriptor: str) -> int:
+    """Run a worker. Its exit status: 1 if the spool cannot be used; its parent tries again."""
     pipe = Connection(int(pipe_descriptor))
     try:
         orders = pipe.recv()
     except (EOFError, OSError):  # the parent ended meanwhile
-        return
+        return 0
     configure_logs(orders.log_level, orders.log_format)
-    Worker(orders, pipe, socket.socket(fileno=int(connections_descriptor))).run()
+    try:
+        worker = Worker(orders, pipe, socket.socket(fileno=int(connections_descriptor)))
+    except OSError as error:
+        log.error("the spool cannot be used", errno=error.errno, alarm=True)
+        return 1
+    worker.run()
+    return 0
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(*sys.argv[1:]))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.chaos import crowds, disks, kills
+from tests.chaos import crowds, disks, kills, power
 from tests.chaos.arena import Outcome
 
 
@@ -29,6 +29,7 @@ SCENARIOS = {
     "duplicates": Scenario(kills.duplicates, 60, 2000),
     "disk-full": Scenario(disks.disk_full, 1, 12, needs_mount=True),
     "ledger-full": Scenario(disks.ledger_full, 1, 12, needs_mount=True),
+    "power-cut": Scenario(power.power_cut, 3, 100, needs_mount=True),
     "slow-loris": Scenario(crowds.slow_loris, 1, 20),
     "idle": Scenario(crowds.idle, 40, 500),
 }
