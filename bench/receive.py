@@ -60,7 +60,8 @@ class Benchmark:
             self.failures.append(f"{case.name}: {failure}")
             return f"FAILED: {case.name}: {failure}"
         self.runs[case.name][turn] = done
-        cpu = f"CPU {done.cpu_ms:.2f} ms ({done.cpu_indexed_ms:.2f} with its row)"
+        row = f" ({done.cpu_indexed_ms:.2f} with its row)" if PEERS[case.receiver].is_node else ""
+        cpu = f"CPU {done.cpu_ms:.2f} ms{row}"
         took = f"{time.monotonic() - begun:.1f} s"
         return (
             f"{case.name}: {done.per_s:,.0f}/s, {cpu}, {done.peak_mb:.0f} MB; {done.identical + done.equal} files right; {took}"

@@ -135,7 +135,7 @@ def _watched(
         indexed_per_s=case.count / indexed_s,
         idle_mb=idle_mb,
         peak_mb=peak.mb,
-        growth_mb=(peak.mb - idle_mb) / case.associations,
+        growth_mb=max(0.0, peak.mb - idle_mb) / case.associations,
         p50_ms=answer["p50_ms"],
         p99_ms=answer["p99_ms"],
     )

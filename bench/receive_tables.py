@@ -11,19 +11,25 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from bench.receive_cases import Case
+from bench.receive_cases import STOCK, Case
 from bench.receive_measure import Measurement
 from bench.receive_peers import PEERS
 from bench.receive_ratios import Runs, computed, spread
 
 COUNTED = ("identical", "equal")
+MEMORY = ("idle_mb", "peak_mb", "growth_mb")
+"""Not of a bare loop, which holds all that it writes."""
+INDEXED = ("cpu_indexed_ms", "indexed_per_s")
+LATENCY = ("p50_ms", "p99_ms")
 PANELS = {
     "ct fast": "CT, 528 KB, fast sender",
     "mr fast": "small MR, 38 KB, fast sender",
     "ct-jpeg-ls fast": "CT in JPEG-LS, fast sender",
     "ct storescu": "CT, stock storescu",
 }
+SLOWEST_SHOWN = 8
 ASSOCIATIONS = {1: "#a6c8e0", 4: "#4a90c2", 16: "#17496d"}
 
 
@@ -39,7 +45,14 @@ def answer(runs: Runs, cases: Sequence[Case], directory: Path, failures: Sequenc
 
 
 def _summary(case: Case, measured: Sequence[Measurement]) -> dict[str, Any]:
-    names = [field.name for field in fields(Measurement) if field.name not in COUNTED]
+    peer = PEERS[case.receiver]
+    left_out = {
+        *COUNTED,
+        *(MEMORY if peer.sends == "none" else ()),
+        *(() if peer.is_node else INDEXED),
+        *(LATENCY if case.sender == STOCK else ()),
+    }
+    names = [field.name for field in fields(Measurement) if field.name not in left_out]
     counted = {f"files_{name}": sum(getattr(one, name) for one in measured) for name in COUNTED}
     return {"instances": case.count, **{name: spread([getattr(one, name) for one in measured]) for name in names}, **counted}
 
@@ -77,15 +90,15 @@ def _version(program: str) -> str:
 def as_text(found: dict[str, Any]) -> str:
     """Two tables: medians with ranges, ratios with what is to be reached."""
     lines = [_heading("median (range)", "instances/s", "CPU ms", "indexed", "p99 ms", "peak MB", "MB/assoc.", "files")]
-    for name, case in found["cases"].items():
+    for case_name, case in found["cases"].items():
         rate = case["per_s"]
         cells = (
             f"{rate['median']:,.0f} ({rate['min']:,.0f}-{rate['max']:,.0f})",
-            *(f"{case[measure]['median']:.2f}" for measure in ("cpu_ms", "cpu_indexed_ms", "p99_ms")),
-            *(f"{case[measure]['median']:.0f}" for measure in ("peak_mb", "growth_mb")),
+            *(f"{case[name]['median']:.2f}" if name in case else "-" for name in ("cpu_ms", "cpu_indexed_ms", "p99_ms")),
+            *(f"{case[name]['median']:.1f}" if name in case else "-" for name in ("peak_mb", "growth_mb")),
             f"{case['files_identical']}" + (f" + {case['files_equal']} re-encoded" if case["files_equal"] else ""),
         )
-        lines.append(_heading(name, *cells))
+        lines.append(_heading(case_name, *cells))
     lines += ["", f"{'ratio, per round: median (range)':94} {'':>24} {'target':>8}"]
     for ratio in found["ratios"]:
         verdict = {True: "reached", False: "NOT REACHED", None: ""}[ratio.get("reached")]
@@ -122,11 +135,16 @@ def _draw_panel(axes: Axes, load: str, cases: dict[str, Any]) -> None:
             places, numbers = zip(*rates, strict=True)
             medians = [rate["median"] for rate in numbers]
             ranges = [[r["median"] - r["min"] for r in numbers], [r["max"] - r["median"] for r in numbers]]
-            axes.barh(places, medians, 0.25, xerr=ranges, color=colour, ecolor="grey", label=f"{number} associations")
+            text = f"{number} associations" if number > 1 else "1 association"
+            axes.barh(places, medians, 0.25, xerr=ranges, color=colour, ecolor="grey", label=text)
     axes.set_yticks(range(len(receivers)), receivers)
     for label in axes.get_yticklabels():
         label.set_fontweight("bold" if label.get_text().startswith("node") else "normal")
     axes.set_xscale("log")
+    axes.set_xlim(left=SLOWEST_SHOWN)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="x", alpha=0.3)
     if receivers:
         axes.legend(fontsize="small")
