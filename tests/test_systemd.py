@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SERVICES = ("dicom-node-receive.service", "dicom-node-process.service")
 # What the units refer to and the system provides.
-SYSTEM_TARGETS = ("sysinit", "basic", "shutdown", "multi-user", "network-online", "local-fs")
+SYSTEM_TARGETS = ("sysinit", "basic", "sockets", "shutdown", "multi-user", "network-online", "local-fs")
 
 
 def needs(program: str) -> pytest.MarkDecorator:
@@ -50,7 +50,7 @@ def settings(root: Path, unit: str) -> dict[str, list[str]]:
 
 
 @needs("systemd-analyze")
-@pytest.mark.parametrize("unit", [*SERVICES, "dicom-node.target"])
+@pytest.mark.parametrize("unit", [*SERVICES, "dicom-node-receive.socket", "dicom-node.target"])
 def test_systemd_finds_nothing_wrong_with_a_unit(root: Path, unit: str) -> None:
     verified = verify(root, unit)
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")

@@ -14,6 +14,7 @@ from dicom_node.errors import PermanentError
 from dicom_node.headers import ROUTING_KEYWORDS, read_instance
 from dicom_node.ledger import AddReport, Ledger
 from dicom_node.model import Instance
+from dicom_node.node.activation import activated_socket
 from dicom_node.node.paths import StatePaths
 from dicom_node.receive.backpressure import Backpressure
 from dicom_node.receive.commitment import CommitmentReport
@@ -34,6 +35,7 @@ SWEEP_S = 60.0
 BACKLOG_S = 1.0
 LEFTOVER_S = 600.0  # longer than any live connection is silent
 DRAIN_S = 100.0  # of systemd's TimeoutStopSec, which must be longer
+ACTIVATED_DRAIN_S = 10.0  # new senders wait meanwhile, and most give up after 30 s
 MOST_PROCESSES = 4
 WORKER = (sys.executable, "-m", "dicom_node.node.receive_worker")
 
@@ -77,7 +79,7 @@ class LazyLedger:
 class ReceivingService:
     """Takes what the PACS sends, and nothing else."""
 
-    def __init__(self, configuration: NodeConfiguration, drain_s: float = DRAIN_S) -> None:
+    def __init__(self, configuration: NodeConfiguration, drain_s: float | None = None) -> None:
         """Build what is to run.
 
         Raises:
@@ -87,6 +89,9 @@ class ReceivingService:
         paths = StatePaths(Path(configuration.node.state_dir))
         settings = receiver_settings(configuration)
         keywords = ROUTING_KEYWORDS | keywords_of(configuration.effective_rules())
+        listening = activated_socket(configuration.node.port)
+        if drain_s is None:
+            drain_s = DRAIN_S if listening is None else ACTIVATED_DRAIN_S
         self._drain_s = drain_s
         self._spool = _spool(paths.spool, durable=settings.durable)
         self._ledger = LazyLedger(paths.ledger)
@@ -100,7 +105,8 @@ class ReceivingService:
         store = SpoolStore(self._spool, self._pressure, self._indexer.offer)
         node = configuration.node
         orders = Orders(settings, paths.spool, node.log_level, node.log_format, hears_commitments=True)
-        self._receiver = ReceiverPool(orders, WORKER, process_count(settings), self._indexer.offer, self._ledger.committed)
+        count = process_count(settings)
+        self._receiver = ReceiverPool(orders, WORKER, count, self._indexer.offer, self._ledger.committed, listening)
         self._web = web_receiver(configuration, settings, store)
         self._schedule = Schedule(
             [

@@ -1,6 +1,7 @@
 """Which connections are open, how many they may be, and which of them become associations."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 HARD_LIMIT_FACTOR = 2
+NEGOTIATION_S = 5.0
 
 
 class Census:
@@ -104,9 +106,11 @@ class Door:
             return len(self._admitted)
 
     def wait_until_empty(self, timeout_s: float) -> bool:
-        """Whether the last association ended in time."""
+        """Whether the last association ended in time. Connections that are no association yet may become one for a moment."""
+        deadline = time.monotonic() + timeout_s
         with self._changed:
-            return self._changed.wait_for(lambda: not self._admitted, timeout_s)
+            self._changed.wait_for(lambda: not self._connected, min(timeout_s, NEGOTIATION_S))
+            return self._changed.wait_for(lambda: not self._admitted, max(0.0, deadline - time.monotonic()))
 
     def connected(self) -> list["ReceiverAssociation"]:
         """All connections that are open."""

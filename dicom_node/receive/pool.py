@@ -199,6 +199,10 @@ class _WorkerProcess:
 
     def stop(self, drain_s: float) -> None:
         self._stopping.set()
+        with self._lock:
+            if self._connections is not None:  # it serves what was passed before the end
+                self._connections.close()
+                self._connections = None
         self.tell(Stop(drain_s))
 
     def join(self, timeout_s: float) -> None:

@@ -48,6 +48,7 @@ class Worker:
         self._pipe = pipe
         self._connections = connections
         self._done = threading.Event()
+        self._taking = threading.Thread(target=self._take_connections, name="take-connections", daemon=True)
         self._sending = threading.Lock()
         self._numbers = itertools.count()
         self._verdicts: dict[int, _Awaited] = {}
@@ -62,8 +63,8 @@ class Worker:
     def run(self) -> None:
         """Serve. Returns when it was told to stop and has; a parent that died ends it at once."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to answer
-        for act in (self._listen, self._take_connections):
-            threading.Thread(target=act, name=act.__name__.strip("_"), daemon=True).start()
+        threading.Thread(target=self._listen, name="listen", daemon=True).start()
+        self._taking.start()
         self._tell(Ready())
         self._done.wait()
 
@@ -100,6 +101,7 @@ class Worker:
                 self._tell(Gone(host))
 
     def _stop(self, drain_s: float) -> None:
+        self._taking.join(drain_s)
         if not self._door.wait_until_empty(drain_s):
             log.warning("associations closed before their end", count=self._door.association_count)
         self._associations.interrupt(CLOSE_S)
