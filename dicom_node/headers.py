@@ -11,17 +11,23 @@ import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from errno import EINVAL
+from io import BytesIO
 from os import fstat
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydicom import Dataset, FileDataset, dcmread
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_dataset, read_deferred_data_element, read_file_meta_info
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from dicom_node.bounded_file import BoundedFile, inflate
 from dicom_node.errors import UnreadableInstanceError
 from dicom_node.model import Attributes, Instance
 
@@ -76,7 +82,13 @@ ROUTING_KEYWORDS = frozenset(
 
 LONGEST_UID = 64
 DEFERRED_BYTES = 65536
-"""Longer values are left in the file: no attribute that routing looks at is so long."""
+"""Longer values are left in the file: of what routing looks at only sequences are so long."""
+LONGEST_SEQUENCE_BYTES = 16 << 20
+MOST_ITEMS = 500_000
+PEEK_BYTES = 2048
+ITEM, BIG_ENDIAN_ITEM = b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"
+PIXEL_GROUP = 0x7FE0
+META_START = 144  # preamble, "DICM" and (0002,0000)
 
 _UID = re.compile(r"[0-9.]+")
 PARSE_ERRORS = (
@@ -137,12 +149,35 @@ def read_instance(path: Path, *, received_at: float, keywords: Collection[str] =
 
 def _read(file: BinaryIO) -> FileDataset:
     try:
-        dataset = dcmread(file, stop_before_pixels=True, defer_size=DEFERRED_BYTES)
+        dataset = _inflated(file) or dcmread(BoundedFile(file), stop_before_pixels=True, defer_size=DEFERRED_BYTES)
     except InvalidDicomError:
         raise UnreadableInstanceError("no DICOM file: the preamble or the file meta information is missing") from None
     if not dataset.file_meta.get("TransferSyntaxUID"):
         raise UnreadableInstanceError("the file meta information names no transfer syntax")
+    dataset.fileobj_type = open  # deferred values are read from the file of this name
     return dataset
+
+
+def _inflated(file: BinaryIO) -> FileDataset | None:
+    """The header of a deflated dataset; None if the dataset is not deflated."""
+    may_be_deflated = DeflatedExplicitVRLittleEndian.encode() in file.read(PEEK_BYTES)
+    file.seek(0)
+    meta = read_file_meta_info(file.name) if may_be_deflated else FileMetaDataset()
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return None
+    file.seek(META_START + int(meta.FileMetaInformationGroupLength))
+    content, is_all = inflate(file)
+    met_pixels = False
+
+    def at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal met_pixels
+        met_pixels = tag.group >= PIXEL_GROUP
+        return met_pixels
+
+    dataset = read_dataset(BoundedFile(BytesIO(content)), False, True, stop_when=at_pixels)  # type: ignore[arg-type]  # noqa: FBT003
+    if not is_all and not met_pixels:
+        raise UnreadableInstanceError("the header is too long once it is inflated")
+    return FileDataset(BytesIO(), dataset, file_meta=meta, is_implicit_VR=False, is_little_endian=True)
 
 
 def _instance(dataset: FileDataset, path: Path, size_bytes: int, received_at: float, keywords: Collection[str]) -> Instance:
@@ -200,6 +235,7 @@ def _values(dataset: Dataset, steps: list[str]) -> Iterator[str]:
 
 
 def _items(dataset: Dataset, keyword: str) -> Sequence | tuple[Dataset, ...]:
+    _require_parsable(dataset, keyword)
     value = dataset.get(keyword)
     return value if isinstance(value, Sequence) else ()
 
@@ -209,7 +245,7 @@ def _texts(dataset: Dataset, keyword: str) -> Iterator[str]:
     tag = tag_for_keyword(keyword)
     if tag is None or tag not in dataset:
         return
-    raw = dataset.get_item(tag)
+    raw = _require_parsable(dataset, keyword)
     try:
         value = dataset[tag].value
     except (BytesLengthException, ValueError, TypeError, KeyError, NotImplementedError, struct.error):
@@ -219,6 +255,28 @@ def _texts(dataset: Dataset, keyword: str) -> Iterator[str]:
         text = _code(one) if isinstance(one, Dataset) else "" if one is None else str(one).strip(" \0")
         if text:
             yield text
+
+
+def _require_parsable(dataset: Dataset, keyword: str) -> DataElement | RawDataElement | None:
+    """The element before its value is parsed, if it has one; pydicom parses a sequence when it is first looked at.
+
+    Raises:
+        UnreadableInstanceError: its value is too long, or has too many items.
+    """
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in dataset:
+        return None
+    raw = dataset.get_item(tag, keep_deferred=True)
+    if not isinstance(raw, RawDataElement):
+        return raw
+    if raw.value is None and raw.length > LONGEST_SEQUENCE_BYTES:
+        raise UnreadableInstanceError(f"{keyword} is too long, or claims to be")
+    if raw.value is None and raw.length and isinstance(dataset, FileDataset):
+        raw = read_deferred_data_element(open, dataset.filename, dataset.timestamp, raw)
+        dataset[tag] = raw
+    if isinstance(raw.value, bytes) and raw.value.count(ITEM) + raw.value.count(BIG_ENDIAN_ITEM) > MOST_ITEMS:
+        raise UnreadableInstanceError(f"{keyword} has too many items")
+    return raw
 
 
 def _as_sent(raw: Any) -> list[str]:

@@ -6,6 +6,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EINVAL
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -29,7 +30,7 @@ DAMAGE = (
     zlib.error,
 )
 """What pydicom and the codecs raise on damaged input; RecursionError of deep nesting is a RuntimeError, UnicodeError a
-ValueError. OSError is not among them: an unreadable disk is no fault of the image."""
+ValueError. OSError is not among them: it may be the disk's."""
 
 
 @contextmanager
@@ -39,6 +40,10 @@ def refusing(what: str) -> Iterator[None]:
         yield
     except RecursionError as error:
         raise Refusal(f"{what}: its sequences are nested too deeply; the file is damaged or hostile.") from error
+    except OSError as error:
+        if error.errno not in (None, EINVAL):
+            raise  # the disk's; without a number it is pydicom's, and EINVAL is a length that leads out of the file
+        raise Refusal(f"{what}: the file is damaged or incomplete. Send it again.") from error
     except DAMAGE as error:
         raise Refusal(f"{what}: the file is damaged or incomplete ({type(error).__name__}). Send it again.") from error
 
