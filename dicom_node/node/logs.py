@@ -3,6 +3,7 @@
 import logging
 import sys
 import traceback
+import warnings
 from pathlib import Path
 
 import structlog
@@ -37,6 +38,7 @@ def configure_logs(level: str, log_format: str) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     for name in ("apscheduler", "pynetdicom", "pydicom"):  # they write values of elements, or tracebacks, into their words
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module=r"pynetdicom|pydicom|highdicom")  # they quote values, too
 
 
 def _without_words_of_others(_logger: object, _method: str, event: EventDict) -> EventDict:
