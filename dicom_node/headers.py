@@ -11,20 +11,21 @@ import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from errno import EINVAL
+from functools import cache
 from io import BytesIO
 from os import fstat
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydicom import Dataset, FileDataset, dcmread
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_deferred_data_element, read_file_meta_info
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dicom_node.bounded_file import BoundedFile, inflate
@@ -90,6 +91,8 @@ ITEM, BIG_ENDIAN_ITEM = b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"
 PIXEL_GROUP = 0x7FE0
 META_START = 144  # preamble, "DICM" and (0002,0000)
 
+_PLAIN_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI"})
+"""Their values are characters of the default repertoire, and several are parted by a backslash: read without conversion."""
 _UID = re.compile(r"[0-9.]+")
 PARSE_ERRORS = (
     BytesLengthException,
@@ -242,10 +245,13 @@ def _items(dataset: Dataset, keyword: str) -> Sequence | tuple[Dataset, ...]:
 
 def _texts(dataset: Dataset, keyword: str) -> Iterator[str]:
     """The values that are not empty, as text; what its VR does not allow, as it was sent."""
-    tag = tag_for_keyword(keyword)
+    tag = _tag(keyword)
     if tag is None or tag not in dataset:
         return
     raw = _require_parsable(dataset, keyword)
+    if isinstance(raw, RawDataElement) and raw.value and (raw.VR or dictionary_VR(tag)) in _PLAIN_VRS and raw.value.isascii():
+        yield from filter(None, (text.strip(" \0") for text in raw.value.decode("ascii").split("\\")))
+        return
     try:
         value = dataset[tag].value
     except (BytesLengthException, ValueError, TypeError, KeyError, NotImplementedError, struct.error):
@@ -263,7 +269,7 @@ def _require_parsable(dataset: Dataset, keyword: str) -> DataElement | RawDataEl
     Raises:
         UnreadableInstanceError: its value is too long, or has too many items.
     """
-    tag = tag_for_keyword(keyword)
+    tag = _tag(keyword)
     if tag is None or tag not in dataset:
         return None
     raw = dataset.get_item(tag, keep_deferred=True)
@@ -277,6 +283,12 @@ def _require_parsable(dataset: Dataset, keyword: str) -> DataElement | RawDataEl
     if isinstance(raw.value, bytes) and raw.value.count(ITEM) + raw.value.count(BIG_ENDIAN_ITEM) > MOST_ITEMS:
         raise UnreadableInstanceError(f"{keyword} has too many items")
     return raw
+
+
+@cache
+def _tag(keyword: str) -> BaseTag | None:
+    number = tag_for_keyword(keyword)
+    return None if number is None else Tag(number)
 
 
 def _as_sent(raw: Any) -> list[str]:
