@@ -115,6 +115,11 @@ class ReceiveSettings(Section):
     min_free_percent: float = Field(default=2.0, ge=0, lt=100, description="the same as a share; the larger counts")
     resume_free_bytes: int = Field(default=1024 * MEBIBYTE, ge=0, description="with more free space C-STORE is accepted again")
     resume_free_percent: float = Field(default=3.0, ge=0, lt=100, description="the same as a share; the larger counts")
+    warn_full_within_s: float = Field(
+        default=86_400.0,
+        ge=0,
+        description="an alarm in the log when at the present rate C-STORE is refused sooner; 0: none",
+    )
     private_sop_classes: tuple[Uid, ...] = Field(
         default=(), description="UIDs stored beside the standard's storage SOP classes"
     )

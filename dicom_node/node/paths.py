@@ -19,5 +19,9 @@ class StatePaths:
         return self.state / "ledger.sqlite"
 
     @property
+    def disk_report(self) -> Path:
+        return self.state / "receiving.json"
+
+    @property
     def results(self) -> Path:
         return self.state / "results"

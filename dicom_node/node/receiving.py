@@ -19,6 +19,7 @@ from dicom_node.node.paths import StatePaths
 from dicom_node.receive.backpressure import Backpressure
 from dicom_node.receive.commitment import CommitmentReport
 from dicom_node.receive.disk import DiskGuard
+from dicom_node.receive.disk_watch import DiskWatch
 from dicom_node.receive.indexing import Indexer
 from dicom_node.receive.messages import Orders
 from dicom_node.receive.pool import ReceiverPool
@@ -33,6 +34,7 @@ log = structlog.get_logger()
 
 SWEEP_S = 60.0
 BACKLOG_S = 1.0
+DISK_S = 5.0
 LEFTOVER_S = 600.0  # longer than any live connection is silent
 DRAIN_S = 100.0  # of systemd's TimeoutStopSec, which must be longer
 ACTIVATED_DRAIN_S = 10.0  # new senders wait meanwhile, and most give up after 30 s
@@ -102,6 +104,7 @@ class ReceivingService:
             queue_size=2 * settings.max_unindexed,
         )
         self._pressure = Backpressure(DiskGuard(paths.spool, settings.watermarks), settings.max_unindexed)
+        watch = DiskWatch(paths.spool, paths.disk_report, settings, self._pressure.reason)
         store = SpoolStore(self._spool, self._pressure, self._indexer.offer)
         node = configuration.node
         orders = Orders(settings, paths.spool, node.log_level, node.log_format, hears_commitments=True)
@@ -112,6 +115,7 @@ class ReceivingService:
             [
                 Periodic("adopt files without a row", SWEEP_S, self._indexer.request_sweep),
                 Periodic("report the backlog", BACKLOG_S, self._report_backlog),
+                Periodic("watch the disk", DISK_S, watch.look),
                 Periodic("drop what a dead process was writing", LEFTOVER_S, lambda: self._spool.drop_leftovers(LEFTOVER_S)),
             ]
         )
@@ -134,7 +138,7 @@ class ReceivingService:
 
     def _report_backlog(self) -> None:
         self._pressure.report_backlog(self._indexer.backlog)
-        self._receiver.report_backlog(self._indexer.backlog)
+        self._receiver.report_congestion(self._indexer.backlog, has_room=self._pressure.has_room())
 
     def is_alive(self) -> bool:
         return self._receiver.is_listening and (self._web is None or self._web.is_listening)
@@ -215,4 +219,5 @@ def receiver_settings(configuration: NodeConfiguration) -> ReceiverSettings:
         max_instance_bytes=receive.max_instance_bytes,
         max_instance_s=receive.max_instance_s,
         max_unindexed=receive.max_unindexed,
+        warn_full_within_s=receive.warn_full_within_s,
     )

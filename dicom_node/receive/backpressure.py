@@ -39,6 +39,18 @@ class Backpressure:
                 log.info("the ledger has caught up, C-STORE is accepted", unindexed=unindexed)
             return self._behind
 
+    def has_room(self) -> bool:
+        """Whether the disk takes more; one that does not answer does not."""
+        try:
+            return self._guard.has_room()
+        except OSError:
+            return False
+
+    def follow(self, unindexed: int, *, has_room: bool) -> None:
+        """Heed what the process says that counts for all."""
+        self.report_backlog(unindexed)
+        self._guard.follow(has_room)
+
     def reason(self) -> str:
         """Why nothing is taken now; empty if it is.
 

@@ -2,7 +2,9 @@
 
 import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import structlog
 
@@ -10,11 +12,36 @@ from dicom_node.receive.settings import Watermarks
 
 log = structlog.get_logger()
 
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """How much room a file system has for its users."""
+
+    free_bytes: int
+    total_bytes: int
+
+    @classmethod
+    def of(cls, directory: Path) -> Self:
+        """Ask the file system of a directory.
+
+        Raises:
+            OSError: it does not answer.
+        """
+        status = os.statvfs(directory)
+        return cls(status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
+
+
+def floor_bytes(total_bytes: int, watermarks: Watermarks) -> float:
+    """Free space below which instances are refused."""
+    return max(watermarks.refuse_below_bytes, watermarks.refuse_below_share * total_bytes)
+
 
 def accepts(accepting: bool, free_bytes: int, total_bytes: int, watermarks: Watermarks) -> bool:  # noqa: FBT001
     """Whether instances are taken, given whether they were until now."""
     if accepting:
-        return free_bytes >= max(watermarks.refuse_below_bytes, watermarks.refuse_below_share * total_bytes)
+        return free_bytes >= floor_bytes(total_bytes, watermarks)
     return free_bytes > max(watermarks.resume_above_bytes, watermarks.resume_above_share * total_bytes)
 
 
@@ -33,12 +60,37 @@ class DiskGuard:
         Raises:
             OSError: the file system does not answer.
         """
-        status = os.statvfs(self._directory)
-        free_bytes, total_bytes = status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
+        space = Space.of(self._directory)
         with self._lock:
-            before, self._accepting = self._accepting, accepts(self._accepting, free_bytes, total_bytes, self._watermarks)
+            before, self._accepting = (
+                self._accepting,
+                accepts(self._accepting, space.free_bytes, space.total_bytes, self._watermarks),
+            )
             if before and not self._accepting:
-                log.error("disk nearly full, C-STORE is refused until there is room", free_bytes=free_bytes)
+                log.error("disk nearly full, C-STORE is refused until there is room", free_bytes=space.free_bytes, alarm=True)
             elif self._accepting and not before:
-                log.info("disk has room again, C-STORE is accepted", free_bytes=free_bytes)
+                log.info("disk has room again, C-STORE is accepted", free_bytes=space.free_bytes)
             return self._accepting
+
+    def follow(self, accepting: bool) -> None:  # noqa: FBT001
+        """Take over what the guard of another process remembers, so that between the watermarks all answer the same."""
+        with self._lock:
+            self._accepting = accepting
+
+
+def file_system_of(path: Path, mounts: Path = MOUNTS) -> str:
+    """The kind of file system ("ext4", "tmpfs"); empty where that is not known.
+
+    Source: proc_pid_mountinfo(5).
+    """
+    try:
+        device = path.stat().st_dev
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        if before.split(" ", 3)[2:3] == [wanted]:
+            return after.split(" ", 1)[0]
+    return ""

@@ -21,9 +21,10 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Congestion:
-    """To a worker: how many files wait for their row, over all processes."""
+    """To a worker: how many files wait for their row, over all processes, and on which side of the watermarks the disk is."""
 
     unindexed: int
+    has_room: bool
 
 
 @dataclass(frozen=True, slots=True)

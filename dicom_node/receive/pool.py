@@ -103,10 +103,10 @@ class ReceiverPool:
         """Whether connections are accepted and every worker is kept alive."""
         return self._acceptor is not None and self._acceptor.is_alive and all(worker.is_kept for worker in self._workers)
 
-    def report_backlog(self, unindexed: int) -> None:
-        """Tell the workers how many files wait for their row."""
+    def report_congestion(self, unindexed: int, *, has_room: bool) -> None:
+        """Tell the workers how many files wait for their row, and on which side of the watermarks the disk is."""
         for worker in self._workers:
-            worker.tell(Congestion(unindexed))
+            worker.tell(Congestion(unindexed, has_room))
 
     def stop(self, drain_s: float = 0.0) -> None:
         """Accept no more, let open associations end for so long, then close them. Nothing acknowledged is lost by that."""

@@ -83,6 +83,7 @@ class ReceiverSettings:
         max_instance_bytes: a larger dataset is refused with C000H.
         max_instance_s: a dataset that takes longer ends its association.
         max_unindexed: with more files waiting for their row C-STORE is refused with A700H.
+        warn_full_within_s: warn when C-STORE will be refused sooner, at the rate of the last hour.
     """
 
     ae_title: str
@@ -104,6 +105,7 @@ class ReceiverSettings:
     max_instance_bytes: int = 8192 * MEBIBYTE
     max_instance_s: float = 3600.0
     max_unindexed: int = 50_000
+    warn_full_within_s: float = 86_400.0
 
     def __post_init__(self) -> None:
         title = self.ae_title.strip()

@@ -73,8 +73,8 @@ class Worker:
         try:
             while True:
                 match self._pipe.recv():
-                    case Congestion(unindexed):
-                        self._pressure.report_backlog(unindexed)
+                    case Congestion(unindexed, has_room):
+                        self._pressure.follow(unindexed, has_room=has_room)
                     case Verdict(number, refused):
                         self._verdicts.pop(number).settle(refused)
                     case Stop(drain_s):

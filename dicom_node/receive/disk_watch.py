@@ -1,0 +1,126 @@
+"""Watches the disk fill: warns while there is time, and leaves word of it for other processes, such as `dicom-node status`."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import structlog
+
+from dicom_node.receive.disk import Space, floor_bytes
+from dicom_node.receive.forecast import Sample, is_near, seconds_until
+from dicom_node.receive.settings import ReceiverSettings
+
+log = structlog.get_logger()
+
+SAMPLE_S = 60.0
+WINDOW_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskReport:
+    """What the receiving service says of itself.
+
+    Attributes:
+        at: when it was said, seconds since the epoch.
+        refused_because: why C-STORE is refused; empty if it is accepted.
+        refused_since: since when; None if it is accepted.
+        full_in_s: when C-STORE will be refused at the present rate; None if that is not in sight, or not known yet.
+        observed_s: how long the rate was observed.
+    """
+
+    at: float
+    refused_because: str
+    refused_since: float | None
+    full_in_s: float | None
+    observed_s: float
+
+    @classmethod
+    def read(cls, path: Path) -> "DiskReport | None":
+        """The last word; None if there is none."""
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, path: Path) -> None:
+        """Replace the last word in one step. It need not survive a power cut.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        beside = path.with_suffix(".new")
+        beside.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        beside.replace(path)
+
+
+class DiskWatch:
+    """To be called every few seconds.
+
+    Args:
+        directory: of the file system that fills.
+        report: file for the last word.
+        settings: watermarks, and how early to warn.
+        refusal: why nothing is taken now; empty if it is.
+        clock: seconds that never jump.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        report: Path,
+        settings: ReceiverSettings,
+        refusal: Callable[[], str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._directory = directory
+        self._report = report
+        self._settings = settings
+        self._refusal = refusal
+        self._clock = clock
+        self._samples: deque[Sample] = deque(maxlen=int(WINDOW_S / SAMPLE_S))
+        self._near = False
+        self._refused_because = ""
+        self._refused_since: float | None = None
+
+    def look(self) -> None:
+        """Look at the disk; once a minute forecast, and leave word; at once when C-STORE begins or ceases to be refused.
+
+        Raises:
+            OSError: the file system does not answer.
+        """
+        because = self._refusal()
+        changed = because != self._refused_because
+        now = self._clock()
+        due = not self._samples or now - self._samples[-1].at >= SAMPLE_S
+        if not due and not changed:
+            return
+        space = Space.of(self._directory)
+        if due:
+            self._samples.append(Sample(now, space.free_bytes))
+        left_s = seconds_until(self._samples, floor_bytes(space.total_bytes, self._settings.watermarks))
+        self._warn(left_s, space)
+        self._say(because, left_s)
+
+    def _warn(self, left_s: float | None, space: Space) -> None:
+        was_near, self._near = self._near, is_near(self._near, left_s, self._settings.warn_full_within_s)
+        if self._near and not was_near and left_s is not None:
+            hours = round(left_s / 3600, 1)
+            log.warning(
+                "the disk will be full soon, then C-STORE is refused", hours=hours, free_bytes=space.free_bytes, alarm=True
+            )
+        elif was_near and not self._near:
+            log.info("the disk fills no longer, or much slower", free_bytes=space.free_bytes)
+
+    def _say(self, because: str, left_s: float | None) -> None:
+        now = time.time()
+        if bool(because) != bool(self._refused_because):
+            self._refused_since = now if because else None
+        self._refused_because = because
+        observed_s = self._samples[-1].at - self._samples[0].at
+        try:
+            DiskReport(now, because, self._refused_since, left_s, observed_s).write(self._report)
+        except OSError as error:  # whoever asks sees how old the last word is, and measures the disk itself
+            log.debug("no room for the word about the disk", errno=error.errno)
