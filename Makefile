@@ -12,6 +12,9 @@ WHEELHOUSE ?=
 PYTEST_ARGS ?=
 SEED ?= 1
 ROUNDS ?= 300
+TRIES ?= 100000
+INSTANCES ?= 50000
+FUZZ_SECONDS ?= 60
 override WHEELHOUSE := $(if $(WHEELHOUSE),$(abspath $(WHEELHOUSE)))
 export PYTHON TORCH_ARGS PIP_ARGS WHEELHOUSE PREFIX DESTDIR RELEASE
 
@@ -36,7 +39,7 @@ help: ## this list
 	@echo "  WHEELHOUSE  a folder of wheels to install from, without a network"
 	@echo "  PREFIX      where the service is installed [$(PREFIX)]; DESTDIR: a root folder in front of it"
 	@echo "  DICOM       a folder with a CT study for the demo; PYTEST_ARGS: options of pytest"
-	@echo "  SEED        of make chaos, soak and fuzz; ROUNDS: kills of make chaos"
+	@echo "  SEED        of make chaos, soak and fuzz; ROUNDS: kills of make chaos; TRIES, INSTANCES: of make soak; FUZZ_SECONDS: for each target"
 
 $(TEST_STAMP):
 	@.ci/environment $(VENV) --editable test
@@ -80,6 +83,15 @@ conformance: packages $(TEST_STAMP) ## the long tests: every judge on every vari
 .PHONY: chaos
 chaos: $(TEST_STAMP) ## kill -9, full disks, aborts, slow and idle peers, some 20 minutes: a table in docs/chaos.md [SEED=1 ROUNDS=300]
 	@$(BIN)/python -W ignore -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) --report docs/chaos.md
+
+.PHONY: soak
+soak: $(TEST_STAMP) ## hostile tries, then valid instances, against a running node: memory, threads, descriptors [SEED=1 TRIES= INSTANCES=]
+	@$(BIN)/python -W ignore -m tests.hostile --seed $(SEED) --tries $(TRIES) --instances $(INSTANCES)
+
+.PHONY: fuzz
+fuzz: $(TEST_STAMP) ## coverage-guided fuzzing of the header reader and the receiver's parsers [SEED=1 FUZZ_SECONDS=60]
+	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/pip install -q $(PIP_ARGS) -c constraints.txt atheris
+	@for target in header pdata command; do $(BIN)/python -W ignore -m tests.fuzz $$target --seed $(SEED) --seconds $(FUZZ_SECONDS) || exit; done
 
 .PHONY: bench-report
 bench-report: $(TEST_STAMP) ## findings to SEG and SR, beside highdicom's own SEG: a ratio
