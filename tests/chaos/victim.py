@@ -4,15 +4,19 @@ import os
 import random
 import re
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.node_process import Node
-from tests.pacs_servers import LOOPBACK, is_listening, wait_until
+from tests.pacs_servers import LOOPBACK, Server, is_listening, wait_until
 
 HEAL_S = 60.0
 ORPHAN_S = 20.0
+STILLBORN, STARTING_S = 0.2, 2.0
+"""Share of killed services that are killed again while they start, and how long that takes."""
 SERVICES = ("receive", "process")
 
 
@@ -62,7 +66,17 @@ class Victim:
                 self._heal(len(workers))
         else:
             self.kill_service(service)
+            if chance.random() < STILLBORN:
+                self._kill_while_it_starts(service, chance)
             self.start()
+
+    def _kill_while_it_starts(self, service: str, chance: random.Random) -> None:
+        configuration = str(self.node.configuration)
+        command = [sys.executable, "-m", "dicom_node.cli", "--config", configuration, "serve", "--only", service]
+        log = self.node.directory / f"{service}.log"
+        self.node.servers[service] = Server(command, (), log).start()
+        threading.Event().wait(chance.uniform(0.0, STARTING_S))
+        self.kill_service(service)
 
     def kill_service(self, service: str) -> None:
         """kill -9 of a service's own process; its children must end by themselves, as nobody else would end them."""
