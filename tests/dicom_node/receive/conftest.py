@@ -18,12 +18,19 @@ def spool(tmp_path: Path) -> Spool:
 
 
 @pytest.fixture
-def start_receiver(spool: Spool) -> Iterator[StartReceiver]:
+def streaming() -> bool:
+    """Whether data goes from the socket to the file; a module that means both ways has a parametrised one."""
+    return True
+
+
+@pytest.fixture
+def start_receiver(spool: Spool, streaming: bool) -> Iterator[StartReceiver]:
     """Starts receivers on the test's spool; keywords are settings, `on_stored` and `on_commitment`."""
     running: list[Receiver] = []
 
     def start(on_stored: Any = lambda stored: None, on_commitment: Any = None, **settings: Any) -> Receiver:
-        chosen = {"ae_title": "NODE", "host": "127.0.0.1", "port": 0, "watermarks": NO_WATERMARKS, **settings}
+        listening = {"ae_title": "NODE", "host": "127.0.0.1", "port": 0}
+        chosen: Any = {**listening, "watermarks": NO_WATERMARKS, "streaming": streaming, **settings}
         told = ReceiverSettings(**chosen)
         store = SpoolStore(spool, Backpressure(DiskGuard(spool.root, told.watermarks), told.max_unindexed), on_stored)
         running.append(Receiver(told, store, on_commitment).start())

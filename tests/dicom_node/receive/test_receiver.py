@@ -28,6 +28,11 @@ DATASET = bytes(range(256)) * 2000  # no dataset at all: what is received is not
 StartReceiver = Callable[..., Receiver]
 
 
+@pytest.fixture(params=[True, False], ids=["streaming", "whole"])
+def streaming(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
 def files(spool: Spool) -> list[Path]:
     return sorted(path for path in spool.root.rglob("*") if path.is_file())
 
