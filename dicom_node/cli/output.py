@@ -50,6 +50,12 @@ def moment(at: float | None) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else ""
 
 
+def about(seconds: float) -> str:
+    """A length of time, roughly: minutes up to an hour and a half, hours up to two days, else days."""
+    minutes, hours, days = (max(1, round(seconds / unit)) for unit in (60, 3600, 86_400))
+    return f"{minutes} min" if minutes <= 90 else f"{hours} h" if hours <= 48 else f"{days} days"
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}

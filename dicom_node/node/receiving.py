@@ -34,7 +34,6 @@ log = structlog.get_logger()
 
 SWEEP_S = 60.0
 BACKLOG_S = 1.0
-DISK_S = 5.0
 LEFTOVER_S = 600.0  # longer than any live connection is silent
 DRAIN_S = 100.0  # of systemd's TimeoutStopSec, which must be longer
 ACTIVATED_DRAIN_S = 10.0  # new senders wait meanwhile, and most give up after 30 s
@@ -104,7 +103,7 @@ class ReceivingService:
             queue_size=2 * settings.max_unindexed,
         )
         self._pressure = Backpressure(DiskGuard(paths.spool, settings.watermarks), settings.max_unindexed)
-        watch = DiskWatch(paths.spool, paths.disk_report, settings, self._pressure.reason)
+        self._watch = DiskWatch(paths.spool, paths.disk_report, settings, self._pressure.reason)
         store = SpoolStore(self._spool, self._pressure, self._indexer.offer)
         node = configuration.node
         orders = Orders(settings, paths.spool, node.log_level, node.log_format, hears_commitments=True)
@@ -115,7 +114,6 @@ class ReceivingService:
             [
                 Periodic("adopt files without a row", SWEEP_S, self._indexer.request_sweep),
                 Periodic("report the backlog", BACKLOG_S, self._report_backlog),
-                Periodic("watch the disk", DISK_S, watch.look),
                 Periodic("drop what a dead process was writing", LEFTOVER_S, lambda: self._spool.drop_leftovers(LEFTOVER_S)),
             ]
         )
@@ -139,6 +137,7 @@ class ReceivingService:
     def _report_backlog(self) -> None:
         self._pressure.report_backlog(self._indexer.backlog)
         self._receiver.report_congestion(self._indexer.backlog, has_room=self._pressure.has_room())
+        self._watch.look()
 
     def is_alive(self) -> bool:
         return self._receiver.is_listening and (self._web is None or self._web.is_listening)

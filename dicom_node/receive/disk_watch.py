@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 SAMPLE_S = 60.0
 WINDOW_S = 3600.0
+NO_ANSWER = "the file system of the spool does not answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class DiskReport:
 
 
 class DiskWatch:
-    """To be called every few seconds.
+    """To be called every second or so.
 
     Args:
         directory: of the file system that fills.
@@ -81,28 +82,30 @@ class DiskWatch:
         self._refusal = refusal
         self._clock = clock
         self._samples: deque[Sample] = deque(maxlen=int(WINDOW_S / SAMPLE_S))
+        self._left_s: float | None = None
         self._near = False
         self._refused_because = ""
         self._refused_since: float | None = None
 
     def look(self) -> None:
-        """Look at the disk; once a minute forecast, and leave word; at once when C-STORE begins or ceases to be refused.
+        """Look at the disk; once a minute forecast, and leave word; at once when C-STORE begins or ceases to be refused."""
+        try:
+            because = self._refusal()
+            now = self._clock()
+            due = not self._samples or now - self._samples[-1].at >= SAMPLE_S
+            if due or because != self._refused_because:
+                self._take(now, Space.of(self._directory), due=due)
+                self._say(because)
+        except OSError as error:
+            if self._refused_because != NO_ANSWER:
+                log.error(NO_ANSWER, errno=error.errno, alarm=True)
+                self._say(NO_ANSWER)
 
-        Raises:
-            OSError: the file system does not answer.
-        """
-        because = self._refusal()
-        changed = because != self._refused_because
-        now = self._clock()
-        due = not self._samples or now - self._samples[-1].at >= SAMPLE_S
-        if not due and not changed:
-            return
-        space = Space.of(self._directory)
+    def _take(self, now: float, space: Space, *, due: bool) -> None:
         if due:
             self._samples.append(Sample(now, space.free_bytes))
-        left_s = seconds_until(self._samples, floor_bytes(space.total_bytes, self._settings.watermarks))
-        self._warn(left_s, space)
-        self._say(because, left_s)
+        self._left_s = seconds_until(self._samples, floor_bytes(space.total_bytes, self._settings.watermarks))
+        self._warn(self._left_s, space)
 
     def _warn(self, left_s: float | None, space: Space) -> None:
         was_near, self._near = self._near, is_near(self._near, left_s, self._settings.warn_full_within_s)
@@ -114,13 +117,13 @@ class DiskWatch:
         elif was_near and not self._near:
             log.info("the disk fills no longer, or much slower", free_bytes=space.free_bytes)
 
-    def _say(self, because: str, left_s: float | None) -> None:
+    def _say(self, because: str) -> None:
         now = time.time()
         if bool(because) != bool(self._refused_because):
             self._refused_since = now if because else None
         self._refused_because = because
-        observed_s = self._samples[-1].at - self._samples[0].at
+        observed_s = self._samples[-1].at - self._samples[0].at if self._samples else 0.0
         try:
-            DiskReport(now, because, self._refused_since, left_s, observed_s).write(self._report)
+            DiskReport(now, because, self._refused_since, self._left_s, observed_s).write(self._report)
         except OSError as error:  # whoever asks sees how old the last word is, and measures the disk itself
             log.debug("no room for the word about the disk", errno=error.errno)

@@ -1,7 +1,7 @@
 """Commands that look before anything runs: check, models."""
 
 import os
-import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,9 +76,7 @@ def _state(configuration: NodeConfiguration) -> Iterator[Checked]:
         yield Checked("state", good=usable, said=f"{state} {said}")
         return
     yield Checked("state", good=os.access(state, os.W_OK), said=f"{state} as user {os.geteuid()}")
-    free = shutil.disk_usage(state)
-    enough = free.free > max(configuration.receive.min_free_bytes, free.total * configuration.receive.min_free_percent / 100)
-    yield Checked("disk", good=enough, said=f"{free.free / 1e9:.1f} GB free of {free.total / 1e9:.1f} GB")
+    yield from _disk(configuration)
     ledger_file = StatePaths(state).ledger
     if ledger_file.exists():
         try:
@@ -87,6 +85,21 @@ def _state(configuration: NodeConfiguration) -> Iterator[Checked]:
             yield Checked("ledger", good=False, said=str(error))
         else:
             yield Checked("ledger", good=True, said=str(ledger_file))
+
+
+def _disk(configuration: NodeConfiguration) -> Iterator[Checked]:
+    from dicom_node.cli.intake import VOLATILE, intake, room
+
+    try:
+        found = intake(configuration, time.time())
+    except OSError as error:
+        yield Checked("disk", good=False, said=f"the file system of the state does not answer ({error.strerror})")
+        return
+    refused = f"; C-STORE is refused: {found.refused_because}" if found.refused_because else ""
+    yield Checked("disk", good=not refused, said=room(found) + refused)
+    if found.file_system in VOLATILE:
+        said = f"the spool is on {found.file_system}, in memory: a power cut or a restart takes what was acknowledged"
+        yield Checked("spool", good=False, said=said)
 
 
 def _web(configuration: NodeConfiguration) -> Iterator[Checked]:

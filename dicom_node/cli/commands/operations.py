@@ -3,8 +3,9 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +16,9 @@ from dicom_node.ledger import Ledger, Status, Why, WhyJob
 from dicom_node.lifecycle import State
 from dicom_node.model import Delivery
 from dicom_node.node.paths import StatePaths
+
+if TYPE_CHECKING:
+    from dicom_node.cli.intake import Intake
 
 NEEDS_A_PERSON = (State.FAILED, State.HELD)
 
@@ -30,20 +34,36 @@ def _ledger(context: typer.Context) -> Iterator[Ledger]:
 
 @app.command()
 def status(context: typer.Context, json: Json = False) -> None:
-    """Say how things stand: received, queued, delivered, and what needs a person. Exit status 1 if something does."""
+    """Say how things stand: received, queued, delivered, and what needs a person. Exit status 1 if something does.
+
+    The disk, whether C-STORE is accepted, and when the disk will be full at the rate of the last hour, stand first.
+    """
     with _ledger(context) as ledger:
         now = ledger.views.status()
+    receiving = _intake(context)
     if json:
-        print_json(now)
+        print_json({**{f.name: getattr(now, f.name) for f in fields(now)}, "receiving": receiving})
     else:
-        _show_status(now)
-    if _needs_a_person(now):
+        _show_status(now, receiving)
+    if _needs_a_person(now) or receiving.refused_because:
         raise typer.Exit(1)
 
 
-def _show_status(now: Status) -> None:
+def _intake(context: typer.Context) -> "Intake":
+    from dicom_node.cli.intake import intake
+
+    try:
+        return intake(chosen(context).load_or_default(), time.time())
+    except OSError as error:
+        raise NodeError(f"the file system of the state does not answer ({error.strerror})") from error
+
+
+def _show_status(now: Status, receiving: "Intake") -> None:
+    from dicom_node.cli.intake import facts
+
     print_facts(
         {
+            **facts(receiving),
             "last received": moment(now.last_received_at) or "never",
             "instances held": now.instances,
             "series still collecting": now.open_series,
@@ -60,6 +80,8 @@ def _show_status(now: Status) -> None:
             for name, states in sorted(now.deliveries.items())
         ),
     )
+    if receiving.refused_because:
+        console.print("Senders are refused for now (A700): see Receiving in docs/operations.md.")
     if _needs_a_person(now):
         console.print("Something failed or is held: `dicom-node jobs --state failed`, `dicom-node why …` say what.")
 

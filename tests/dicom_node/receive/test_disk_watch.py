@@ -91,6 +91,20 @@ def test_without_room_for_the_word_the_watch_goes_on(tmp_path: Path, clock: Cloc
     assert DiskReport.read(tmp_path / "word.json") is None
 
 
+def test_a_file_system_that_does_not_answer_is_said_once(tmp_path: Path, clock: Clock) -> None:
+    def broken() -> str:
+        raise OSError(5, "Input/output error")
+
+    watching = watch(tmp_path, clock, broken)
+    with capture_logs() as logged:
+        for _ in range(3):
+            watching.look()
+    assert [(line["log_level"], line["alarm"]) for line in logged] == [("error", True)]
+    word = DiskReport.read(tmp_path / "word.json")
+    assert word is not None
+    assert "does not answer" in word.refused_because
+
+
 @pytest.mark.parametrize("word", ["", "{", "[]", '{"at": 1}'])
 def test_a_word_that_cannot_be_read_is_none(tmp_path: Path, word: str) -> None:
     (tmp_path / "word.json").write_text(word)
