@@ -19,9 +19,10 @@ Written by `make chaos`. Each scenario runs `dicom-node serve` in processes of i
 was acknowledged (`tests/chaos/journal.py`). After each blow the disk is compared with the journal: everything acknowledged is
 there bit for bit, and nothing is visible that was not sent so. Once all has settled, ledger, jobs and PACS are compared, too:
 one row and one file for each instance, nothing left under incoming or in quarantine, one job on all images of each whole
-series, one current result of each kind, delivered (`tests/chaos/verdict.py`).
+series, one current result of each kind, delivered (`tests/chaos/verdict.py`). Refused for now: A7xx, or
+an association rejected for the moment.
 
-| scenario | seed | what happened | sent | acknowledged | unanswered | refused (A7xx) | sent again | jobs | seconds | verdict |
+| scenario | seed | what happened | sent | acknowledged | unanswered | refused for now | sent again | jobs | seconds | verdict |
 |---|---|---|---|---|---|---|---|---|---|---|
 """
 

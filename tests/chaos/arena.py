@@ -94,7 +94,7 @@ class Arena:
             attempts=sum(self.journal.statuses.values()),
             acknowledged=len(self.journal.acknowledged),
             unanswered=self.journal.count(NO_ANSWER),
-            refused=sum(self.journal.refusals().values()),
+            refused=self.journal.refused(),
             repeated=self.journal.repeated,
             jobs=len(self.ledger.jobs()) if self.pacs is not None else 0,
             remarks=list(remarks),

@@ -120,7 +120,7 @@ def _fill(made: Arena, refusals: int, acknowledged: int, state: Path) -> None:
 
 def _meet(made: Arena, refusals: int, acknowledged: int) -> None:
     def is_met() -> bool:
-        refused = sum(made.journal.refusals().values())
+        refused = made.journal.refused()
         return refused >= refusals if refusals else refused >= REFUSALS or len(made.journal.acknowledged) >= acknowledged
 
     wait_until(is_met, "the full disk is met", FULL_S)

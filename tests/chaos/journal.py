@@ -24,6 +24,8 @@ class Journal:
         self.statuses: Counter[int] = Counter()
         self.repeated = 0
         """How many were sent again although they had been acknowledged."""
+        self.rejections = 0
+        """How many associations were rejected for the moment."""
 
     def close(self) -> None:
         self._file.close()
@@ -42,6 +44,15 @@ class Journal:
                 self.acknowledged[outgoing.sop_instance_uid] = outgoing
             line = [outgoing.sop_instance_uid, self.digests[outgoing.sop_instance_uid], status]
             self._file.write(json.dumps(line) + "\n")
+
+    def reject(self) -> None:
+        """An association was rejected for the moment."""
+        with self._lock:
+            self.rejections += 1
+
+    def refused(self) -> int:
+        """How often the node said that it cannot now: by a status, or by rejecting an association."""
+        return sum(self.refusals().values()) + self.rejections
 
     def count(self, status: int = SUCCESS) -> int:
         """How often this status came."""

@@ -147,7 +147,9 @@ class Sender(threading.Thread):
             try:
                 self._associate(left)
             except Gone as gone:
-                if isinstance(gone, Rejected) and not gone.is_transient:
+                if isinstance(gone, Rejected) and gone.is_transient:
+                    self._journal.reject()
+                elif isinstance(gone, Rejected):
                     self.surprises.append(f"association {gone}")
                 self._pause.wait(PAUSE_S)
             except Exception as error:  # a thread that dies would be waited for
