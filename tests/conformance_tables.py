@@ -15,9 +15,13 @@ from dicom_node.deliver.association import NATIVE, STORAGE_COMMITMENT_PUSH_MODEL
 from dicom_node.deliver.outcome import NotAccepted, Permanent, SendOutcome, Stored, StoredWithWarning, Transient, outcome_of
 from dicom_node.model import Destination
 from dicom_node.receive.access import Rejection
+from dicom_node.receive.backpressure import REOPEN_SHARE
 from dicom_node.receive.contexts import storage_sop_class_uids, transfer_syntax_uids
+from dicom_node.receive.pdata import LARGEST_COMMAND_BYTES
 from dicom_node.receive.settings import ReceiverSettings
 from dicom_node.receive.statuses import Status
+from dicom_node.receive.streaming import LARGEST_OTHER_MESSAGE_BYTES
+from dicom_node.receive.transport import LARGEST_NEGOTIATION_BYTES
 from dicom_node.receive.web.refusals import FailureReason
 from dicom_node.receive.web.response import JSON, XML
 from dicom_node.receive.web.settings import WebReceiverSettings
@@ -34,9 +38,15 @@ ASKED = {
     Status.INVALID_ARGUMENT_VALUE: "a commitment report without Transaction UID or without any instance",
     Status.INVALID_SOP_INSTANCE: "Affected SOP Instance UID is absent or no UID",
     Status.NO_SUCH_SOP_CLASS: "Affected SOP Class UID is no UID; an event report of another service",
-    Status.OUT_OF_RESOURCES: "the disk is nearly full, or the file could not be written: send again later",
+    Status.OUT_OF_RESOURCES: "disk nearly full, too much waits to be indexed, or the file cannot be written: send again later",
     Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS: "the SOP class is not that of the presentation context",
-    Status.CANNOT_UNDERSTAND: "no dataset",
+    Status.CANNOT_UNDERSTAND: "no dataset, or one that is larger than `max_instance_bytes`",
+}
+REJECTED = {
+    Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED: "no `[[receive.peer]]` has this AE title and address",
+    Rejection.CALLED_AE_TITLE_NOT_RECOGNIZED: "the called AE title is not the node's",
+    Rejection.TEMPORARY_CONGESTION: "a storage SOP class is proposed while C-STORE is answered with A700H; Verification alone is accepted",
+    Rejection.LOCAL_LIMIT_EXCEEDED: "as many associations as are allowed, in all or of this address",
 }
 WEB_FAILURES = {
     FailureReason.PROCESSING_FAILURE: "an error inside the node",
@@ -87,7 +97,54 @@ def identification() -> str:
 
 def rejections() -> str:
     """Source: PS3.8 9.3.4."""
-    return table(("reason", "result", "source", "code"), ((_words(r.name), *r.value) for r in Rejection))
+    return table(("reason", "result", "source", "code", "when"), ((_words(r.name), *r.value, REJECTED[r]) for r in Rejection))
+
+
+def limits() -> str:
+    settings = ReceiverSettings("DICOM-NODE")
+    marks = settings.watermarks
+    refused = f"{marks.refuse_below_bytes >> 20} MiB or {marks.refuse_below_share:.0%}, whichever is more"
+    taken_again = f"{marks.resume_above_bytes >> 20} MiB or {marks.resume_above_share:.0%}"
+    return table(
+        ("limit", "value", "key", "beyond it"),
+        (
+            (
+                "Associations at once",
+                settings.max_associations,
+                "`max_associations`",
+                "rejected, transient (2, 3, 2); from twice as many on the connection is closed",
+            ),
+            (
+                "The same of one network address",
+                settings.max_associations_per_peer,
+                "`max_associations_per_peer`",
+                "rejected, transient (2, 3, 2)",
+            ),
+            (
+                "Free space, at least",
+                refused,
+                "`min_free_bytes`, `min_free_percent`",
+                "A700H, and senders' associations rejected, transient (2, 3, 1)",
+            ),
+            ("Free space to go on", taken_again, "`resume_free_bytes`, `resume_free_percent`", "–"),
+            (
+                "Instances that wait to be indexed",
+                settings.max_unindexed,
+                "`max_unindexed`",
+                f"as without free space, until there are {REOPEN_SHARE:.0%} of that",
+            ),
+            ("Data set", f"{settings.max_instance_bytes >> 30} GiB", "`max_instance_bytes`", "read to its end, C000H"),
+            ("Time of an instance", f"{settings.max_instance_s:g} s", "`max_instance_s`", "association aborted"),
+            (
+                "Announced PDU",
+                f"{LARGEST_NEGOTIATION_BYTES >> 20} MiB, or `maximum_pdu_bytes` if that is more; 0: any",
+                "`maximum_pdu_bytes`",
+                "association aborted",
+            ),
+            ("Command set", f"{LARGEST_COMMAND_BYTES >> 10} KiB", "–", "association aborted"),
+            ("Other message than C-STORE", f"{LARGEST_OTHER_MESSAGE_BYTES >> 20} MiB", "–", "association aborted"),
+        ),
+    )
 
 
 def sop_classes() -> str:
@@ -171,6 +228,7 @@ def summaries() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "identification": identification,
     "rejections": rejections,
+    "limits": limits,
     "sop-classes": sop_classes,
     "transfer-syntaxes": transfer_syntaxes,
     "statuses-returned": statuses_returned,
