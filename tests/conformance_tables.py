@@ -45,7 +45,7 @@ ASKED = {
 REJECTED = {
     Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED: "no `[[receive.peer]]` has this AE title and address",
     Rejection.CALLED_AE_TITLE_NOT_RECOGNIZED: "the called AE title is not the node's",
-    Rejection.TEMPORARY_CONGESTION: "a storage SOP class is proposed while C-STORE is answered with A700H; Verification alone is accepted",
+    Rejection.TEMPORARY_CONGESTION: "storage is proposed while C-STORE is answered with A700H; Verification alone is accepted",
     Rejection.LOCAL_LIMIT_EXCEEDED: "as many associations as are allowed, in all or of this address",
 }
 WEB_FAILURES = {
