@@ -31,6 +31,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from dicom_node.bounded_file import BoundedFile, inflate
 from dicom_node.errors import UnreadableInstanceError
 from dicom_node.model import Attributes, Instance
+from dicom_node.plain_header import read_plain_header
 
 ROUTING_KEYWORDS = frozenset(
     {
@@ -81,6 +82,18 @@ ROUTING_KEYWORDS = frozenset(
 )
 """What routing, assembly and the command line look at; no name and no number of a patient."""
 
+IDENTIFYING_KEYWORDS = frozenset({"SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"})
+_PLANE_KEYWORDS = frozenset(
+    {
+        "Columns",
+        "ImageOrientationPatient",
+        "ImagePositionPatient",
+        "PerFrameFunctionalGroupsSequence",
+        "PixelSpacing",
+        "Rows",
+        "SharedFunctionalGroupsSequence",
+    }
+)
 LONGEST_UID = 64
 DEFERRED_BYTES = 65536
 """Longer values are left in the file: of what routing looks at only sequences are so long."""
@@ -91,8 +104,9 @@ ITEM, BIG_ENDIAN_ITEM = b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"
 PIXEL_GROUP = 0x7FE0
 META_START = 144  # preamble, "DICM" and (0002,0000)
 
-_PLAIN_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI"})
-"""Their values are characters of the default repertoire, and several are parted by a backslash: read without conversion."""
+ESCAPE = b"\x1b"
+_PLAIN_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UI"})
+"""ASCII values of these are what they seem in every character set; several are parted by a backslash."""
 _UID = re.compile(r"[0-9.]+")
 PARSE_ERRORS = (
     BytesLengthException,
@@ -140,7 +154,7 @@ def read_instance(path: Path, *, received_at: float, keywords: Collection[str] =
     """
     with path.open("rb") as file, quietly():
         try:
-            dataset = _read(file)
+            dataset = read_plain_header(file, _tags(frozenset(keywords))) or _read(file)
             return _instance(dataset, path.absolute(), fstat(file.fileno()).st_size, received_at, keywords)
         except UnreadableInstanceError:
             raise
@@ -151,6 +165,7 @@ def read_instance(path: Path, *, received_at: float, keywords: Collection[str] =
 
 
 def _read(file: BinaryIO) -> FileDataset:
+    file.seek(0)
     try:
         dataset = _inflated(file) or dcmread(BoundedFile(file), stop_before_pixels=True, defer_size=DEFERRED_BYTES)
     except InvalidDicomError:
@@ -249,8 +264,8 @@ def _texts(dataset: Dataset, keyword: str) -> Iterator[str]:
     if tag is None or tag not in dataset:
         return
     raw = _require_parsable(dataset, keyword)
-    if isinstance(raw, RawDataElement) and raw.value and (raw.VR or dictionary_VR(tag)) in _PLAIN_VRS and raw.value.isascii():
-        yield from filter(None, (text.strip(" \0") for text in raw.value.decode("ascii").split("\\")))
+    if isinstance(raw, RawDataElement) and _is_plain(raw):
+        yield from filter(None, (text.strip(" \0") for text in (raw.value or b"").decode("ascii").split("\\")))
         return
     try:
         value = dataset[tag].value
@@ -261,6 +276,12 @@ def _texts(dataset: Dataset, keyword: str) -> Iterator[str]:
         text = _code(one) if isinstance(one, Dataset) else "" if one is None else str(one).strip(" \0")
         if text:
             yield text
+
+
+def _is_plain(raw: RawDataElement) -> bool:
+    """Whether its bytes are its text, whatever the character set."""
+    value, vr = raw.value, raw.VR or dictionary_VR(raw.tag)
+    return vr in _PLAIN_VRS and isinstance(value, bytes) and value.isascii() and ESCAPE not in value
 
 
 def _require_parsable(dataset: Dataset, keyword: str) -> DataElement | RawDataElement | None:
@@ -283,6 +304,13 @@ def _require_parsable(dataset: Dataset, keyword: str) -> DataElement | RawDataEl
     if isinstance(raw.value, bytes) and raw.value.count(ITEM) + raw.value.count(BIG_ENDIAN_ITEM) > MOST_ITEMS:
         raise UnreadableInstanceError(f"{keyword} has too many items")
     return raw
+
+
+@cache
+def _tags(keywords: frozenset[str]) -> frozenset[int]:
+    """Of all elements of the outermost level that become part of an `Instance`."""
+    outermost = {keyword.partition(".")[0] for keyword in keywords | IDENTIFYING_KEYWORDS | _PLANE_KEYWORDS}
+    return frozenset(tag for tag in map(_tag, outermost) if tag is not None)
 
 
 @cache

@@ -223,6 +223,11 @@ class _Admission(ACSE):
             evt.trigger(self.assoc, evt.EVT_REJECTED, {})
             self.assoc.kill()
             return
+        if not all(context.transfer_syntax for context in proposed):  # PS3.8 9.3.2.2 wants one; pynetdicom breaks on none
+            log.warning("association aborted: a presentation context without a transfer syntax", **said)
+            self.send_ap_abort(0x06)
+            self.assoc.kill()
+            return
         roles = {str(uid): (item.scu_role, item.scp_role) for uid, item in self.requestor.role_selection.items()}
         self.acceptor.supported_contexts = supported(proposed, roles, self._door.settings)
         super()._negotiate_as_acceptor()

@@ -99,7 +99,10 @@ def garbled_request(connection: Connection, chance: random.Random) -> str:
 def odd_request(connection: Connection, chance: random.Random) -> str:
     """Too many contexts, none, empty ones, strange UIDs, lies about lengths."""
     odd: list[tuple[str, tuple[str, ...]]] = [
-        (chance.choice([CT, "", "1" * 70, "ä", MR]), chance.choice([("1.2",), (EXPLICIT_LITTLE,) * 60, ("x" * 200,)]))
+        (
+            chance.choice([CT, "", "1" * 70, "ä", MR]),
+            chance.choice([("1.2",), (), ("",), (EXPLICIT_LITTLE,) * 60, ("x" * 200,)]),
+        )
         for _ in range(chance.choice([0, 1, 100, 127]))
     ]
     content = associate_rq(chance.choice([CALLED, "", "\0" * 16]), "HOSTILE", odd)

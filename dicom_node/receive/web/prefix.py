@@ -6,16 +6,13 @@ Source: DICOM PS3.10 7.1; PS3.5 7.1.2 (explicit VR).
 import struct
 from dataclasses import dataclass
 
-from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
-
+from dicom_node.elements import DEFLATED, LONG_VRS
 from dicom_node.receive.web.refusals import FailureReason, PartRefused
 
 LONGEST_PREFIX_BYTES = 1 << 16
 _PREAMBLE_BYTES = 128
 _GROUP_2 = b"\x02\x00"
-LONG_VRS = frozenset(str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32)
 _TRANSFER_SYNTAX_UID = 0x0010
-DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 
 
 @dataclass(frozen=True, slots=True)

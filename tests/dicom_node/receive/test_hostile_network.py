@@ -64,7 +64,6 @@ def test_very_many_hostile_peers_leave_no_threads(receiver: Receiver) -> None:
     assert echo(receiver) == 0x0000
 
 
-@pytest.mark.xfail(reason="a context without a transfer syntax breaks pynetdicom's negotiation: IndexError", strict=False)
 @pytest.mark.parametrize("syntaxes", [(), ("",)])
 def test_a_context_without_a_transfer_syntax_is_an_error_of_the_peer_only(
     receiver: Receiver, syntaxes: tuple[str, ...]
