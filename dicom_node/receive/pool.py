@@ -223,31 +223,48 @@ class _WorkerProcess:
 
     def _run(self) -> int:
         """One life of a worker. Its exit status."""
-        ours, theirs = Pipe()
-        passing, taking = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        passing.setblocking(False)  # noqa: FBT003
-        descriptors = (theirs.fileno(), taking.fileno())
-        process = subprocess.Popen([*self._program, *map(str, descriptors)], pass_fds=descriptors)
-        theirs.close()
-        taking.close()
-        with self._lock, contextlib.suppress(OSError):
-            self._pipe, self._connections = ours, passing
-            ours.send(self._orders)
-        try:
-            while True:
-                self._heed(ours.recv())
-        except (EOFError, OSError):
-            pass
-        finally:
-            with self._lock:
-                self._pipe = self._connections = None
-            ours.close()
-            passing.close()
+        with contextlib.ExitStack() as ends:
+            try:
+                process, ours, passing = self._spawn(ends)
+            except OSError as error:  # no process, no memory, no descriptor to spare: again a little later
+                log.error("no receiving process can be started now", errno=error.errno, alarm=True)
+                return -1
+            with self._lock, contextlib.suppress(OSError):
+                self._pipe, self._connections = ours, passing
+                ours.send(self._orders)
+                if self._stopping.is_set():  # `stop` may have come too early to tell it
+                    ours.send(Stop(0.0))
+            try:
+                while True:
+                    self._heed(ours.recv())
+            except (EOFError, OSError):
+                pass
+            finally:
+                with self._lock:
+                    self._pipe = self._connections = None
         try:
             return process.wait(CLOSE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
+
+    def _spawn(self, ends: contextlib.ExitStack) -> "tuple[subprocess.Popen[bytes], Connection, socket.socket]":
+        """Start the program. The process, and this end of its pipe and of what brings it connections.
+
+        Raises:
+            OSError: the system cannot.
+        """
+        with contextlib.ExitStack() as passed_on:
+            ours, theirs = Pipe()
+            ends.callback(ours.close)
+            passed_on.callback(theirs.close)
+            passing, taking = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ends.callback(passing.close)
+            passed_on.callback(taking.close)
+            passing.setblocking(False)  # noqa: FBT003
+            descriptors = (theirs.fileno(), taking.fileno())
+            process = subprocess.Popen([*self._program, *map(str, descriptors)], pass_fds=descriptors)
+        return process, ours, passing
 
     def _heed(self, message: Any) -> None:
         match message:

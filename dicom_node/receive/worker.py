@@ -63,8 +63,8 @@ class Worker:
     def run(self) -> None:
         """Serve. Returns when it was told to stop and has; a parent that died ends it at once."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to answer
-        threading.Thread(target=self._listen, name="listen", daemon=True).start()
         self._taking.start()
+        threading.Thread(target=self._listen, name="listen", daemon=True).start()  # last: its first word may be to stop
         self._tell(Ready())
         self._done.wait()
 

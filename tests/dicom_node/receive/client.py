@@ -5,14 +5,16 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE, evt
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
 CT = str(CTImageStorage)
 VERIFICATION = "1.2.840.10008.1.1"
+COMMITMENT, COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 UID_ROOT = "1.2.826.0.1.3680043.10.1999."
 
 
@@ -85,3 +87,25 @@ def reported(association: Association) -> list[Any]:
     seen: list[Any] = []
     association.bind(evt.EVT_ABORTED, seen.append)
     return seen
+
+
+def report(address: tuple[str, int], information: Dataset, event_type: int = 1, *, with_role: bool = True) -> int:
+    """N-EVENT-REPORT from a PACS that opens the association, and asks for the role of the SCP."""
+    contexts = [(COMMITMENT, (ImplicitVRLittleEndian,))]
+    role = [build_role(COMMITMENT, scu_role=False, scp_role=True)] if with_role else []
+    with associated(address, contexts=contexts, ext_neg=role) as association:
+        if with_role:
+            assert association.accepted_contexts[0].as_scp
+        else:
+            association.accepted_contexts[0]._as_scp = True
+        status, _ = association.send_n_event_report(information, event_type, COMMITMENT, COMMITMENT_INSTANCE)
+        return int(status.Status)
+
+
+def commitment_information() -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CT, UID_ROOT + "1"
+    information = Dataset()
+    information.TransactionUID = UID_ROOT + "77"
+    information.ReferencedSOPSequence = [item]
+    return information

@@ -15,14 +15,22 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import build_role, evt
+from pynetdicom import evt
 
 from dicom_node.errors import ConfigurationError, TransientError
 from dicom_node.receive import CommitmentReport, Peer, Receiver, ReceiverSettings, Spool, Timeouts, Watermarks
-from tests.dicom_node.receive.client import CT, UID_ROOT, associated, rejection_of, request, store
+from tests.dicom_node.receive.client import (
+    CT,
+    UID_ROOT,
+    associated,
+    commitment_information,
+    rejection_of,
+    report,
+    request,
+    store,
+)
 from tests.pacs_servers import wait_until
 
-COMMITMENT, COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 PRIVATE_CLASS = "1.2.840.113619.4.27"
 DATASET = bytes(range(256)) * 2000  # no dataset at all: what is received is not looked into
 StartReceiver = Callable[..., Receiver]
@@ -276,28 +284,6 @@ def test_stopping_does_not_wait_for_ever(start_receiver: StartReceiver) -> None:
 def test_a_port_that_is_taken_is_said_with_the_remedy(receiver: Receiver, start_receiver: StartReceiver) -> None:
     with pytest.raises(TransientError, match=str(receiver.address[1])):
         start_receiver(port=receiver.address[1])
-
-
-def report(address: tuple[str, int], information: Dataset, event_type: int = 1, *, with_role: bool = True) -> int:
-    """N-EVENT-REPORT from a PACS that opens the association, and asks for the role of the SCP."""
-    contexts = [(COMMITMENT, (ImplicitVRLittleEndian,))]
-    role = [build_role(COMMITMENT, scu_role=False, scp_role=True)] if with_role else []
-    with associated(address, contexts=contexts, ext_neg=role) as association:
-        if with_role:
-            assert association.accepted_contexts[0].as_scp
-        else:
-            association.accepted_contexts[0]._as_scp = True
-        status, _ = association.send_n_event_report(information, event_type, COMMITMENT, COMMITMENT_INSTANCE)
-        return int(status.Status)
-
-
-def commitment_information() -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CT, UID_ROOT + "1"
-    information = Dataset()
-    information.TransactionUID = UID_ROOT + "77"
-    information.ReferencedSOPSequence = [item]
-    return information
 
 
 @pytest.mark.parametrize("with_role", [True, False])
