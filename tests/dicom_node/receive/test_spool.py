@@ -121,3 +121,26 @@ def test_a_file_is_renamed_when_it_is_whole_then_it_and_its_directory_are_synchr
     assert steps == ["writev", "mkdir", "fsync", "mkdir", "fsync", "rename", "fsync", "fsync", "write"]
     assert "-7.dcm" in lines[wrote + 6]
     assert lines[wrote + 7].count("instances/") == 1
+
+
+def test_a_file_that_a_power_cut_tore_is_deleted_and_one_without_a_size_in_its_name_is_kept(spool: Spool) -> None:
+    with spool.open() as incoming:
+        incoming.write(b"all of it")
+        whole = incoming.commit().path
+    prefix = whole.name.rpartition("-")[0]
+    torn = [whole.with_name(f"{prefix[:-1]}{digit}-{size}.dcm") for digit, size in (("g", 10), ("h", 8), ("i", 0))]
+    kept = [whole.with_name(name) for name in (f"{prefix}.dcm", "of-before-naming.dcm", "other.dcm", f"{prefix}-abc.dcm")]
+    for path in (*torn, *kept, spool.quarantined / torn[0].name):
+        path.write_bytes(b"all of it")
+    found = [file.path for directory in spool.directories() for file in directory]
+    assert sorted(found) == sorted([whole, *kept])
+    assert not [path for path in (*torn, spool.quarantined / torn[0].name) if path.exists()]
+
+
+def test_a_torn_file_that_is_known_is_not_looked_at(spool: Spool) -> None:
+    with spool.open() as incoming:
+        incoming.write(b"all of it")
+        whole = incoming.commit().path
+    whole.write_bytes(b"less")
+    assert [file for directory in spool.directories({whole}) for file in directory] == []
+    assert whole.exists()
