@@ -108,7 +108,9 @@ class ReceivingService:
         node = configuration.node
         orders = Orders(settings, paths.spool, node.log_level, node.log_format, hears_commitments=True)
         count = process_count(settings)
-        self._receiver = ReceiverPool(orders, WORKER, count, self._indexer.offer, self._ledger.committed, listening)
+        self._receiver = ReceiverPool(
+            orders, WORKER, count, self._indexer.offer, self._ledger.committed, listening, on_death=self._indexer.sweep_soon
+        )
         self._web = web_receiver(configuration, settings, store)
         self._schedule = Schedule(
             [

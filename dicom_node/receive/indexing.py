@@ -5,6 +5,7 @@ sweep adopts them.
 """
 
 import contextlib
+import os
 import queue
 import threading
 import time
@@ -23,6 +24,7 @@ log = structlog.get_logger()
 BATCH_SIZE = 64
 BATCH_WAIT_S = 0.05
 QUEUE_SIZE = 20_000
+NICENESS = 5  # a row can wait, a sender cannot
 FULL_SWEEP_S = 3600.0
 RETRY_FIRST_S, RETRY_CAP_S = 0.1, 30.0
 
@@ -89,6 +91,10 @@ class Indexer:
         except queue.Full:
             self._sweep_wanted.set()
 
+    def sweep_soon(self) -> None:
+        """Adopt files without a row: some may not have been offered, as the process that stored them died."""
+        self._sweep_wanted.set()
+
     def request_sweep(self) -> None:
         """To be called now and then: adopts files without a row, if any may have been left out, else every hour to be sure."""
         if self._missed or time.monotonic() - self._swept_at > FULL_SWEEP_S:
@@ -106,6 +112,8 @@ class Indexer:
             self._thread.join(drain_s)
 
     def _run(self) -> None:
+        with contextlib.suppress(OSError):  # not allowed here
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while True:
             batch = self._next_batch()
             if batch:

@@ -49,9 +49,9 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """From a worker: a file that has reached the spool."""
+    """From a worker: files that have reached the spool."""
 
-    file: StoredFile
+    files: tuple[StoredFile, ...]
 
 
 @dataclass(frozen=True, slots=True)

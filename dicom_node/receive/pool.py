@@ -49,6 +49,7 @@ class ReceiverPool:
         on_stored: told of every stored file.
         on_commitment: as for `Receiver`.
         listening: as for `Receiver`.
+        on_death: told when a worker died, for it may have stored what it did not tell.
     """
 
     def __init__(
@@ -59,13 +60,14 @@ class ReceiverPool:
         on_stored: Callable[[StoredFile], None],
         on_commitment: OnCommitment | None = None,
         listening: socket.socket | None = None,
+        on_death: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings: ReceiverSettings = orders.settings
         self._census = Census(orders.settings)
         self._given = listening
         self._listening: socket.socket | None = None
         self._acceptor: Acceptor | None = None
-        hooks = _Hooks(on_stored, on_commitment, self._census.leave)
+        hooks = _Hooks(on_stored, on_commitment, self._census.leave, on_death)
         self._workers = [_WorkerProcess(number, orders, program, hooks) for number in range(count)]
 
     def start(self) -> Self:
@@ -137,9 +139,14 @@ class _Hooks:
     """What the workers' messages lead to."""
 
     def __init__(
-        self, on_stored: Callable[[StoredFile], None], on_commitment: OnCommitment | None, gone: Callable[[str], None]
+        self,
+        on_stored: Callable[[StoredFile], None],
+        on_commitment: OnCommitment | None,
+        gone: Callable[[str], None],
+        died: Callable[[], None],
     ) -> None:
         self.on_stored = on_stored
+        self.died = died
         self.gone = gone
         self._on_commitment = on_commitment
 
@@ -217,6 +224,7 @@ class _WorkerProcess:
             self._forget()
             if self._stopping.is_set():
                 return
+            self._hooks.died()
             wait_s = RESPAWN_FIRST_S if lived else min(2 * wait_s, RESPAWN_CAP_S)
             log.error("a receiving process died, starting another", status=status, connections=served, alarm=True)
             self._stopping.wait(wait_s)
@@ -268,8 +276,9 @@ class _WorkerProcess:
 
     def _heed(self, message: Any) -> None:
         match message:
-            case Stored(file):
-                self._hooks.on_stored(file)
+            case Stored(files):
+                for file in files:
+                    self._hooks.on_stored(file)
             case Gone(host):
                 self._left(host)
             case Reported():

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import queue
 import signal
 import socket
 import threading
@@ -19,13 +20,14 @@ from dicom_node.receive.connections import Associations, application_entity
 from dicom_node.receive.disk import DiskGuard
 from dicom_node.receive.door import Door
 from dicom_node.receive.messages import Congestion, Gone, Orders, Ready, Reported, Stop, Stored, Verdict
-from dicom_node.receive.spool import Spool
+from dicom_node.receive.spool import Spool, StoredFile
 from dicom_node.receive.storing import SpoolStore
 
 log = structlog.get_logger()
 
 CLOSE_S = 5.0
 VERDICT_S = 30.0
+REPORT_S = 0.05
 LARGEST_TICKET_BYTES = 1024
 
 
@@ -55,18 +57,33 @@ class Worker:
         self._pressure = Backpressure(DiskGuard(orders.spool, settings.watermarks), settings.max_unindexed)
         self._door = Door(settings, self._pressure.reason)
         spool = Spool(orders.spool, durable=settings.durable)
-        store = SpoolStore(spool, self._pressure, lambda stored: self._tell(Stored(stored)))
+        self._stored: queue.SimpleQueue[StoredFile | None] = queue.SimpleQueue()
+        store = SpoolStore(spool, self._pressure, self._stored.put)
         keep = self._keep_report if orders.hears_commitments else None
         services = Services(application_entity(settings), self._door, store, keep)
         self._associations = Associations(services, lambda host: self._tell(Gone(host)))
 
     def run(self) -> None:
         """Serve. Returns when it was told to stop and has; a parent that died ends it at once."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to answer
+        for number in (signal.SIGINT, signal.SIGTERM):  # to a whole group of processes: the parent's to answer
+            signal.signal(number, signal.SIG_IGN)
         self._taking.start()
         threading.Thread(target=self._listen, name="listen", daemon=True).start()  # last: its first word may be to stop
         self._tell(Ready())
-        self._done.wait()
+        while not self._done.is_set():
+            first = self._stored.get()
+            self._done.wait(REPORT_S)
+            self._report_stored(first)
+
+    def _report_stored(self, first: StoredFile | None) -> None:
+        """Tell the parent of the files since the last time, all at once: one by one would cost more than storing them."""
+        others = (self._stored.get() for _ in range(self._stored.qsize()))
+        if files := tuple(file for file in (first, *others) if file is not None):
+            self._tell(Stored(files))
+
+    def _end(self) -> None:
+        self._done.set()
+        self._stored.put(None)
 
     def _listen(self) -> None:
         """Heed the parent until it says stop, or is gone."""
@@ -80,7 +97,7 @@ class Worker:
                     case Stop(drain_s):
                         threading.Thread(target=self._stop, args=(drain_s,), name="stop", daemon=True).start()
         except (EOFError, OSError):
-            self._done.set()
+            self._end()
 
     def _take_connections(self) -> None:
         """Until the parent closes its end."""
@@ -105,7 +122,7 @@ class Worker:
         if not self._door.wait_until_empty(drain_s):
             log.warning("associations closed before their end", count=self._door.association_count)
         self._associations.interrupt(CLOSE_S)
-        self._done.set()
+        self._end()
 
     def _keep_report(self, report: CommitmentReport) -> None:
         number, awaited = next(self._numbers), _Awaited()
