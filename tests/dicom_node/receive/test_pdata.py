@@ -161,6 +161,8 @@ INTRUDERS: dict[str, bytes] = {
     "shorter than its own header": pdu(P_DATA, struct.pack(">IBB", 1, 1, COMMAND)),
     "no length at all": pdu(P_DATA, struct.pack(">IBB", 0, 1, COMMAND)),
     "longer than its PDU": pdu(P_DATA, struct.pack(">IBB", 100, 1, COMMAND) + b"x" * 10),
+    "longer by a byte than its PDU": pdu(P_DATA, struct.pack(">IBB", 13, 1, COMMAND) + b"x" * 10) + bytes(6),
+    "as long as its PDU": pdu(P_DATA, struct.pack(">IBB", 16, 1, COMMAND) + b"x" * 10) + bytes(6),
     "an endless PDV": pdu(P_DATA, struct.pack(">IBB", 0xFFFFFFFF, 1, COMMAND) + b"x" * 10),
     "a PDU without PDVs": pdu(P_DATA, b"") + bytes(6),
     "a PDU with a rest": pdu(P_DATA, struct.pack(">IBB", 2, 1, COMMAND) + b"xyz") + bytes(6),
