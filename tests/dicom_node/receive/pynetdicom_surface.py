@@ -75,6 +75,7 @@ SURFACE: dict[str, tuple[str, ...]] = {
         "acse.ACSE._negotiate_as_acceptor",
         "acse.ACSE.negotiate_association",
         "acse.ACSE.send_accept",
+        "acse.ACSE.send_ap_abort",
         "acse.ACSE.send_reject",
     ),
     ASSOCIATION: (
@@ -237,6 +238,7 @@ DIGESTS: dict[str, str] = {
     "acse.ACSE._negotiate_as_acceptor": "dae70a8270e8",
     "acse.ACSE.negotiate_association": "aa1007eca9ee",
     "acse.ACSE.send_accept": "505c7b3efbc5",
+    "acse.ACSE.send_ap_abort": "f8afe9c9c775",
     "acse.ACSE.send_reject": "8a783787e252",
     "association.Association.__init__": "1be0e41e7571",
     "association.Association._bind_defaults": "69cc24473c5d",
