@@ -23,7 +23,7 @@ from bench.receive_samples import Sample, read_index
 from bench.receive_senders import CALLED, HOST
 
 SENDER_DEADLINE_S = 300.0
-LARGEST_TOUCHED_BYTES = 1 << 30
+LARGEST_TOUCHED_BYTES = 3 << 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ found; 78 the configuration is refused.
 
 import sys
 
+if {"serve", "receive"} <= set(sys.argv):
+    from dicom_node.node import without_codecs  # noqa: F401  # before pydicom
+
 from dicom_node.cli.application import app
 from dicom_node.cli.commands import extensions, inspection, offline, operations, services
 from dicom_node.cli.output import errors

@@ -1,8 +1,9 @@
 """The program of a receiving worker: `python -m dicom_node.node.receive_worker PIPE CONNECTIONS`, started by its parent."""
 
-from dicom_node.node import without_codecs  # noqa: F401  # first
+from dicom_node.node import without_codecs, without_rich  # noqa: F401  # first
 
 # isort: split
+import gc
 import socket
 import sys
 from multiprocessing.connection import Connection
@@ -28,6 +29,8 @@ def main(pipe_descriptor: str, connections_descriptor: str) -> int:
     except OSError as error:
         log.error("the spool cannot be used", errno=error.errno, alarm=True)
         return 1
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays; no collection need look at it again
     worker.run()
     return 0
 

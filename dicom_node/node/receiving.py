@@ -1,5 +1,6 @@
 """The receiving service: C-STORE into the spool, and the ledger's rows behind it. Loads no engine and no torch."""
 
+import gc
 import os
 import sys
 import threading
@@ -127,6 +128,8 @@ class ReceivingService:
             TransientError: a port is taken.
             ConfigurationError: the certificate of the web cannot be used.
         """
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays; no collection need look at it again
         dropped = self._spool.drop_leftovers()
         if dropped:
             log.info("unfinished files of the last run dropped", count=dropped)

@@ -21,8 +21,8 @@ from dicom_node.receive.spool import Spool, StoredFile
 
 log = structlog.get_logger()
 
-BATCH_SIZE = 64
-BATCH_WAIT_S = 0.05
+BATCH_SIZE = 256
+BATCH_WAIT_S = 0.2
 QUEUE_SIZE = 20_000
 NICENESS = 5  # a row can wait, a sender cannot
 FULL_SWEEP_S = 3600.0
@@ -125,7 +125,7 @@ class Indexer:
                 self._settle(self._sweep)
 
     def _next_batch(self) -> list[StoredFile]:
-        """Up to 64 files that come within 50 ms; maybe none."""
+        """Up to 256 files that come within 200 ms; maybe none."""
         batch: list[StoredFile] = []
         until = time.monotonic() + BATCH_WAIT_S
         with contextlib.suppress(queue.Empty):

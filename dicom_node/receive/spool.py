@@ -24,12 +24,15 @@ from typing import Self
 
 import structlog
 
+from dicom_node.receive.writeback import start_writeback
+
 log = structlog.get_logger()
 
 FILE_MODE = 0o640
 DIRECTORY_MODE = 0o750
 SUFFIX = ".dcm"
 NAME_PARTS = 3  # time, random, size
+WRITEBACK_BYTES = 1 << 18
 MOST_BUFFERS = 1024  # IOV_MAX of Linux
 
 
@@ -49,6 +52,7 @@ class IncomingFile:
         self._spool = spool
         self._path = path
         self._committed = False
+        self._written = self._on_its_way = 0
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
 
     def __enter__(self) -> Self:
@@ -66,10 +70,14 @@ class IncomingFile:
         rest = [chunk for chunk in chunks if chunk]
         while rest:
             written = os.writev(self._descriptor, rest[:MOST_BUFFERS])
+            self._written += written
             while rest and written >= len(rest[0]):
                 written -= len(rest.pop(0))
             if written:
                 rest[0] = memoryview(rest[0])[written:]
+        if self._spool.durable and self._written - self._on_its_way >= WRITEBACK_BYTES:
+            start_writeback(self._descriptor, self._on_its_way, self._written - self._on_its_way)
+            self._on_its_way = self._written
 
     def commit(self) -> StoredFile:
         """Put file and name on stable storage.

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 CLOSE_S = 5.0
 VERDICT_S = 30.0
-REPORT_S = 0.05
+REPORT_S = 0.1
 LARGEST_TICKET_BYTES = 1024
 
 
