@@ -130,6 +130,12 @@ class ReceiverAssociation(Association):
             self._refused_count += 1
         return status, comment
 
+    def respond(self, command: StoreCommand, context_id: int, status: Status, comment: str) -> None:
+        """Answer a C-STORE-RQ, in one piece."""
+        if self.dul.socket is not None:
+            largest = self.requestor.maximum_length or 0
+            self.dul.socket.send(store_response(command, context_id, status, comment, largest))
+
     def store_context(self, context_id: int | None) -> PresentationContext | None:
         """The accepted presentation context of a C-STORE-RQ; without one the association is aborted."""
         context = self._accepted_cx.get(context_id or 0)
@@ -178,8 +184,7 @@ class ReceiverAssociation(Association):
             return
         finally:
             reception.abandon()
-        if self.dul.socket is not None:
-            self.dul.socket.send(store_response(command, context_id, status, comment))
+        self.respond(command, context_id, status, comment)
 
     def _report(self, event: Event) -> tuple[int, None]:
         """N-EVENT-REPORT. What cannot even be decoded raises, and pynetdicom answers 0110H."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
 NO_DATASET = 0x0101
 P_DATA_TF = 0x04
-LAST_COMMAND_FRAGMENT = 0x03
+COMMAND_FRAGMENT, LAST_COMMAND_FRAGMENT = 0x01, 0x03
+_PDV_HEADER_BYTES = 6
 _ERROR_COMMENT_LENGTH = 64  # VR LO
 
 AFFECTED_SOP_CLASS_UID = 0x0002
@@ -58,8 +59,16 @@ def read_store_command(command_set: bytes | bytearray) -> StoreCommand | None:
     )
 
 
-def store_response(command: StoreCommand, context_id: int, status: int, comment: str = "") -> bytes:
-    """A C-STORE-RSP as one P-DATA-TF PDU."""
+def store_response(command: StoreCommand, context_id: int, status: int, comment: str = "", largest_pdu_bytes: int = 0) -> bytes:
+    """A C-STORE-RSP in P-DATA-TF PDUs: one, unless the peer takes only shorter ones.
+
+    Args:
+        command: the request.
+        context_id: of its presentation context.
+        status: how it ended.
+        comment: a word about a failure.
+        largest_pdu_bytes: maximum length that the peer announced; 0 for no limit.
+    """
     elements = [
         _text(AFFECTED_SOP_CLASS_UID, command.sop_class_uid, b"\0"),
         _element(COMMAND_FIELD, _US.pack(C_STORE_RSP)),
@@ -71,8 +80,17 @@ def store_response(command: StoreCommand, context_id: int, status: int, comment:
     ]
     body = b"".join(elements)
     command_set = _element(0x0000, struct.pack("<I", len(body))) + body
-    size = len(command_set) + 2
-    return _PDU_AND_PDV.pack(P_DATA_TF, 0, size + 4, size, context_id, LAST_COMMAND_FRAGMENT) + command_set
+    most = max(largest_pdu_bytes - _PDV_HEADER_BYTES, 1) if largest_pdu_bytes else len(command_set)
+    fragments = [command_set[start : start + most] for start in range(0, len(command_set), most)]
+    return b"".join(
+        _command_pdu(context_id, fragment, is_last=number == len(fragments)) for number, fragment in enumerate(fragments, 1)
+    )
+
+
+def _command_pdu(context_id: int, fragment: bytes, *, is_last: bool) -> bytes:
+    size = len(fragment) + 2
+    control = LAST_COMMAND_FRAGMENT if is_last else COMMAND_FRAGMENT
+    return _PDU_AND_PDV.pack(P_DATA_TF, 0, size + 4, size, context_id, control) + fragment
 
 
 def _elements(command_set: bytes | bytearray) -> dict[int, bytes] | None:

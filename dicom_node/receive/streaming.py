@@ -28,7 +28,7 @@ from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.pdu_primitives import P_DATA
 
 from dicom_node.receive.association import ReceiverAssociation, Services
-from dicom_node.receive.command import read_store_command, store_response
+from dicom_node.receive.command import read_store_command
 from dicom_node.receive.pdata import PDataStream, ProtocolError
 from dicom_node.receive.reception import Reception, TooSlowError
 from dicom_node.receive.transport import LARGEST_NEGOTIATION_BYTES, ReceiverSocket
@@ -274,7 +274,7 @@ class StreamingAssociation(ReceiverAssociation):
     def _answer(self, context_id: int, reception: Reception) -> None:
         status, comment = self.end_store(reception)
         self._reception = None
-        self.dul.socket.send(store_response(reception.command, context_id, status, comment))  # type: ignore[union-attr]
+        self.respond(reception.command, context_id, status, comment)
 
     def _pass_on_data(self, context_id: int, fragments: list[memoryview], *, last: bool) -> None:
         content = b"".join(fragments)

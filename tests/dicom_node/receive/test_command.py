@@ -135,3 +135,19 @@ def decode_any(response: bytes) -> None:
     assert pdu.pdu_length + 6 == len(response)
     ((_, value),) = pdu.to_primitive().presentation_data_value_list
     assert bytes(value)[0] == 3
+
+
+@given(uids, uids, comments, st.integers(7, 400))
+def test_a_response_is_cut_where_the_peer_takes_only_short_pdus(sop_class: str, instance: str, comment: str, most: int) -> None:
+    command = StoreCommand(7, sop_class, instance)
+    response = store_response(command, 3, 0xA700, comment, most)
+    message, rest = DIMSEMessage(), response
+    while rest:
+        length = int.from_bytes(rest[2:6], "big")
+        assert length <= most
+        pdu = P_DATA_TF()
+        pdu.decode(rest[: 6 + length])
+        is_whole = message.decode_msg(pdu.to_primitive(), None)
+        rest = rest[6 + length :]
+        assert is_whole == (not rest)
+    assert (message.command_set.Status, message.command_set.MessageIDBeingRespondedTo) == (0xA700, 7)
