@@ -37,6 +37,7 @@ ASKED = {
     Status.NO_SUCH_EVENT_TYPE: "a commitment report with an Event Type ID other than 1 and 2",
     Status.INVALID_ARGUMENT_VALUE: "a commitment report without Transaction UID or without any instance",
     Status.INVALID_SOP_INSTANCE: "Affected SOP Instance UID is absent or no UID",
+    Status.SOP_CLASS_NOT_SUPPORTED: "C-STORE on a presentation context whose SOP class is none of storage",
     Status.NO_SUCH_SOP_CLASS: "Affected SOP Class UID is no UID; an event report of another service",
     Status.OUT_OF_RESOURCES: "disk nearly full, too much waits to be indexed, or the file cannot be written: send again later",
     Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS: "the SOP class is not that of the presentation context",

@@ -11,7 +11,7 @@ from dicom_node.receive.disk import Space, file_system_of, floor_bytes
 from dicom_node.receive.disk_watch import DiskReport
 from dicom_node.receive.forecast import SHORTEST_S
 
-SILENT_S = 180.0  # it says a word every minute
+SILENT_S = 90.0  # it says a word every minute
 VOLATILE = {"tmpfs", "ramfs"}
 
 

@@ -53,7 +53,7 @@ class NodeSettings(Section):
     ae_title: AeTitle = Field(
         default="DICOM-NODE", description="the node's AE title: called by senders, calling at destinations"
     )
-    host: str = Field(default="", description="address to listen on; empty for all of the machine's")
+    host: str = Field(default="", description="address to listen on; empty for all IPv4 addresses of the machine")
     port: int = Field(default=11112, ge=1, le=LARGEST_PORT, description="TCP port to listen on")
     state_dir: AbsolutePath = Field(default="/var/lib/dicom-node", description="folder of spool, ledger and results; absolute")
     manufacturer: str = Field(default="dicom-node", min_length=1, max_length=64, description="Manufacturer in results")
@@ -150,7 +150,7 @@ class WebSettings(Section):
     """How instances are taken over the web (STOW-RS), beside C-STORE. Off unless a port is given."""
 
     port: int = Field(default=0, ge=0, le=LARGEST_PORT, description="TCP port of POST /studies; 0: not over the web")
-    host: str = Field(default="", description="address to listen on; empty for all of the machine's")
+    host: str = Field(default="", description="address to listen on; empty for all IPv4 addresses of the machine")
     token_file: OptionalPath = Field(
         default="", description="file that holds the bearer token that clients must send; empty: none is asked for"
     )

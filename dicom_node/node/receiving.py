@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 SWEEP_S = 60.0
 BACKLOG_S = 1.0
-LEFTOVER_S = 600.0  # longer than any live connection is silent
+LEFTOVER_S = 600.0
 DRAIN_S = 100.0  # of systemd's TimeoutStopSec, which must be longer
 ACTIVATED_DRAIN_S = 10.0  # new senders wait meanwhile, and most give up after 30 s
 MOST_PROCESSES = 4
@@ -91,7 +91,7 @@ class ReceivingService:
         paths = StatePaths(Path(configuration.node.state_dir))
         settings = receiver_settings(configuration)
         keywords = ROUTING_KEYWORDS | keywords_of(configuration.effective_rules())
-        listening = activated_socket(configuration.node.port)
+        listening = activated_socket(configuration.node.host, configuration.node.port)
         if drain_s is None:
             drain_s = DRAIN_S if listening is None else ACTIVATED_DRAIN_S
         self._drain_s = drain_s
@@ -113,11 +113,12 @@ class ReceivingService:
             orders, WORKER, count, self._indexer.offer, self._ledger.committed, listening, on_death=self._indexer.sweep_soon
         )
         self._web = web_receiver(configuration, settings, store)
+        abandoned_s = max(LEFTOVER_S, 2 * settings.timeouts.network_s)  # longer than any live connection is silent
         self._schedule = Schedule(
             [
                 Periodic("adopt files without a row", SWEEP_S, self._indexer.request_sweep),
                 Periodic("report the backlog", BACKLOG_S, self._report_backlog),
-                Periodic("drop what a dead process was writing", LEFTOVER_S, lambda: self._spool.drop_leftovers(LEFTOVER_S)),
+                Periodic("drop what a dead process was writing", LEFTOVER_S, lambda: self._spool.drop_leftovers(abandoned_s)),
             ]
         )
 

@@ -23,6 +23,7 @@ EXTRA_KINDS = frozenset({ResultKind.SC, ResultKind.PM})
 """Made only where a destination takes them."""
 RETRY_FIRST_S = 15.0
 RETRY_CAP_S = 900.0
+LAST_WORD_FACTOR = 2  # so many times the attempts, while not even the failure can be reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,11 @@ class Workbench:
                 self._ledger.jobs.hand_back(job.job_id, now=self._clock())
                 return
             reason = f"{error}; and no result could say so: {second}"
+            if isinstance(second, TransientError) and job.attempts < LAST_WORD_FACTOR * self._settings.attempts:
+                now = self._clock()
+                self._ledger.jobs.retry(job.job_id, reason, not_before=now + 4 * RETRY_FIRST_S, now=now)
+                log.warning("job failed, and its failure could not be reported; both are tried again", reason=reason)
+                return
             self._ledger.jobs.refuse(job.job_id, reason, now=self._clock())
             log.error("job refused", alarm=True, reason=reason)
 

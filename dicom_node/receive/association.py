@@ -28,7 +28,7 @@ from dicom_node.receive.door import Door
 from dicom_node.receive.part10 import StoreRequest
 from dicom_node.receive.reception import Reception, TooSlowError
 from dicom_node.receive.statuses import Status
-from dicom_node.receive.storing import StoreHandler
+from dicom_node.receive.storing import StoreHandler, loggable_uid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +91,11 @@ class ReceiverAssociation(Association):
             if self.is_released or self.is_aborted:
                 self._log_end()
 
+    @property
+    def silent_s(self) -> float:
+        """How long nothing has come; 0 where that is not known."""
+        return 0.0
+
     def release_resources(self) -> None:
         """Let go of what an end in the middle of a message leaves."""
 
@@ -150,10 +155,11 @@ class ReceiverAssociation(Association):
             self.dul.to_user_queue.put(cast("A_ASSOCIATE", None))
 
     def _log_end(self) -> None:
-        said = log.info if self._stored_count or self._refused_count else log.debug
+        said = log.info if self._stored_count or self._refused_count or self.is_aborted else log.debug
         said(
             "association ended",
             calling_ae_title=self.requestor.ae_title,
+            peer=self.requestor.address,
             released=self.is_released,
             stored=self._stored_count,
             refused=self._refused_count,
@@ -236,4 +242,7 @@ class _Admission(ACSE):
         roles = {str(uid): (item.scu_role, item.scp_role) for uid, item in self.requestor.role_selection.items()}
         self.acceptor.supported_contexts = supported(proposed, roles, self._door.settings)
         super()._negotiate_as_acceptor()
+        refused_uids = sorted({str(context.abstract_syntax) for context in self.assoc.rejected_contexts})
+        if refused_uids:
+            log.info("presentation contexts refused", abstract_syntaxes=[loggable_uid(uid) for uid in refused_uids], **said)
         log.debug("association accepted", contexts=len(self.assoc.accepted_contexts), proposed=len(proposed), **said)

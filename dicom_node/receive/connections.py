@@ -4,6 +4,7 @@ import contextlib
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -20,6 +21,7 @@ from dicom_node.receive.transport import ReceiverSocket, close, prepare
 log = structlog.get_logger()
 
 LOOK_S = 0.5
+SILENT_S = 2.0
 NO_DESCRIPTORS_WAIT_S = 0.1
 
 Serve = Callable[[socket.socket, str, bool], None]
@@ -129,6 +131,18 @@ class Associations:
         association.requestor.address_info = AddressInformation.from_tuple(peer)
         association.when_gone = lambda: self._gone(host)
         association.start()
+
+    def drain(self, drain_s: float) -> bool:
+        """Let open associations end for so long; those on which nothing comes are cut sooner. Whether all ended in time."""
+        deadline = time.monotonic() + drain_s
+        door = self._services.door
+        while (left_s := deadline - time.monotonic()) > 0:
+            if door.wait_until_empty(min(LOOK_S, left_s)):
+                return True
+            for association in door.connected():
+                if association.silent_s > SILENT_S:
+                    association.interrupt()
+        return door.wait_until_empty(0.0)
 
     def interrupt(self, wait_s: float) -> None:
         """Cut all connections, and wait for their threads."""

@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 SAMPLE_S = 60.0
 WINDOW_S = 3600.0
+SEEN_AHEAD = 24
 NO_ANSWER = "the file system of the spool does not answer"
 
 
@@ -108,7 +109,9 @@ class DiskWatch:
         self._warn(self._left_s, space)
 
     def _warn(self, left_s: float | None, space: Space) -> None:
-        was_near, self._near = self._near, is_near(self._near, left_s, self._settings.warn_full_within_s)
+        observed_s = self._samples[-1].at - self._samples[0].at
+        within_s = min(self._settings.warn_full_within_s, SEEN_AHEAD * observed_s)  # a burst of minutes says nothing of a day
+        was_near, self._near = self._near, is_near(self._near, left_s, within_s)
         if self._near and not was_near and left_s is not None:
             hours = round(left_s / 3600, 1)
             log.warning(

@@ -32,8 +32,23 @@ ReadInstance = Callable[[Path], Instance]
 """Reads a header; raises UnreadableInstanceError for what is no instance."""
 
 
+class Conflict(Protocol):
+    """An instance whose UID is taken by other content; its file stays where it is, and the ledger says so."""
+
+    @property
+    def instance(self) -> Instance: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
 class AddReport(Protocol):
     """What the ledger says of a batch."""
+
+    @property
+    def conflicts(self) -> Sequence[Conflict]:
+        """In quarantine."""
+        ...
 
     @property
     def duplicates(self) -> Sequence[Instance]:
@@ -76,6 +91,7 @@ class Indexer:
         self._swept_at = -FULL_SWEEP_S
         self._missed = False
         self._unswept = 0
+        self._started = False
         self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
 
     def start(self) -> Self:
@@ -155,8 +171,11 @@ class Indexer:
         instances = list(self._read(batch))
         if not instances:
             return
-        for copy in self._ledger.add(instances).duplicates:
+        report = self._ledger.add(instances)
+        for copy in report.duplicates:
             self._spool.remove(copy.path)
+        for conflict in report.conflicts:
+            log.warning("received file quarantined", file=conflict.instance.path.name, reason=conflict.reason)
         log.debug("instances indexed", count=len(instances))
 
     def _read(self, batch: Iterable[StoredFile]) -> Iterator[Instance]:
@@ -189,7 +208,8 @@ class Indexer:
         known = self._ledger.known_paths()
         self._swept_at, self._missed = time.monotonic(), False
         adopted = 0
-        for unknown in self._spool.directories(known):
+        after_start, self._started = not self._started, True
+        for unknown in self._spool.directories(known, after_start=after_start):
             for start in range(0, len(unknown), BATCH_SIZE):
                 self._unswept = len(unknown) - start
                 self._index(unknown[start : start + BATCH_SIZE])

@@ -6,6 +6,7 @@ is replaced; a parent that dies ends its workers.
 """
 
 import contextlib
+import select
 import socket
 import subprocess
 import threading
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 START_S = 60.0
+TAKE_S = 5.0  # to pass a connection to a worker that has many to begin
+TELL_S = 1.0
+FROZEN_S = 30.0
 CLOSE_S = 10.0
 RESPAWN_FIRST_S, RESPAWN_CAP_S = 0.1, 10.0
 
@@ -156,6 +160,9 @@ class _Hooks:
                 self._on_commitment(reported.report)
         except NodeError as error:
             return Verdict(reported.number, str(error))
+        except Exception as error:  # the PACS must hear of it, whatever it was
+            log.exception("a storage commitment report could not be kept")
+            return Verdict(reported.number, type(error).__name__)
         return Verdict(reported.number, "")
 
 
@@ -167,6 +174,9 @@ class _WorkerProcess:
         self._program = program
         self._hooks = hooks
         self._lock = threading.Lock()
+        self._telling = threading.Lock()
+        self._frozen_since: float | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._open: Counter[str] = Counter()
         self._pipe: Connection | None = None
         self._connections: socket.socket | None = None
@@ -199,10 +209,26 @@ class _WorkerProcess:
             self._open[host] += 1
             return True
 
-    def tell(self, message: Any) -> None:
-        with self._lock, contextlib.suppress(OSError):  # to one that died: the next learns it anew
-            if self._pipe is not None:
-                self._pipe.send(message)
+    def tell(self, message: Any) -> bool:
+        """Send a message. False if it does not read: a frozen one must not freeze its parent, and is killed in the end."""
+        with self._telling, contextlib.suppress(OSError):  # to one that died: the next learns it anew
+            pipe = self._pipe
+            if pipe is None:
+                return True
+            if not _is_writable(pipe, TELL_S):
+                self._frozen_since = self._frozen_since or time.monotonic()
+                if time.monotonic() - self._frozen_since > FROZEN_S:
+                    self._kill()
+                return False
+            self._frozen_since = None
+            pipe.send(message)
+        return True
+
+    def _kill(self) -> None:
+        process = self._process
+        if process is not None:
+            log.error("a receiving process does not answer and is killed", alarm=True)
+            process.kill()
 
     def stop(self, drain_s: float) -> None:
         self._stopping.set()
@@ -210,7 +236,8 @@ class _WorkerProcess:
             if self._connections is not None:  # it serves what was passed before the end
                 self._connections.close()
                 self._connections = None
-        self.tell(Stop(drain_s))
+        if not self.tell(Stop(drain_s)):
+            self._kill()
 
     def join(self, timeout_s: float) -> None:
         if self._thread.ident is not None:
@@ -238,7 +265,7 @@ class _WorkerProcess:
                 log.error("no receiving process can be started now", errno=error.errno, alarm=True)
                 return -1
             with self._lock, contextlib.suppress(OSError):
-                self._pipe, self._connections = ours, passing
+                self._pipe, self._connections, self._process, self._frozen_since = ours, passing, process, None
                 ours.send(self._orders)
                 if self._stopping.is_set():  # `stop` may have come too early to tell it
                     ours.send(Stop(0.0))
@@ -248,8 +275,8 @@ class _WorkerProcess:
             except (EOFError, OSError):
                 pass
             finally:
-                with self._lock:
-                    self._pipe = self._connections = None
+                with self._lock, self._telling:
+                    self._pipe = self._connections = self._process = None
         try:
             return process.wait(CLOSE_S)
         except subprocess.TimeoutExpired:
@@ -269,7 +296,7 @@ class _WorkerProcess:
             passing, taking = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ends.callback(passing.close)
             passed_on.callback(taking.close)
-            passing.setblocking(False)  # noqa: FBT003
+            passing.settimeout(TAKE_S)
             descriptors = (theirs.fileno(), taking.fileno())
             process = subprocess.Popen([*self._program, *map(str, descriptors)], pass_fds=descriptors)
         return process, ours, passing
@@ -289,6 +316,8 @@ class _WorkerProcess:
     def _left(self, host: str) -> None:
         with self._lock:
             self._open[host] -= 1
+            if not self._open[host]:
+                del self._open[host]
         self._hooks.gone(host)
 
     def _forget(self) -> None:
@@ -298,3 +327,9 @@ class _WorkerProcess:
             left, self._open = self._open, Counter()
         for host in left.elements():
             self._hooks.gone(host)
+
+
+def _is_writable(pipe: "Connection", within_s: float) -> bool:
+    poll = select.poll()
+    poll.register(pipe, select.POLLOUT)
+    return bool(poll.poll(within_s * 1000))

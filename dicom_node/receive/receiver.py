@@ -90,7 +90,7 @@ class Receiver:
             return
         self._acceptor.stop()
         self._acceptor = self._listening = None
-        if not self._door.wait_until_empty(drain_s):
+        if not self._associations.drain(drain_s):
             log.warning("associations closed before their end", count=self._door.association_count)
         self._associations.interrupt(CLOSE_S)
         log.info("receiving ended")

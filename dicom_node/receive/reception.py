@@ -6,10 +6,11 @@ from collections.abc import Callable
 import structlog
 
 from dicom_node.receive.command import StoreCommand
+from dicom_node.receive.contexts import is_stored
 from dicom_node.receive.part10 import StoreRequest
 from dicom_node.receive.settings import ReceiverSettings
 from dicom_node.receive.statuses import Status, StoreRefused
-from dicom_node.receive.storing import Arrival, StoreHandler
+from dicom_node.receive.storing import Arrival, StoreHandler, loggable_uid
 
 log = structlog.get_logger()
 
@@ -48,6 +49,8 @@ class Reception:
                 raise StoreRefused(
                     Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS, "SOP class is not that of the presentation context"
                 )
+            if not is_stored(abstract_syntax, settings):
+                raise StoreRefused(Status.SOP_CLASS_NOT_SUPPORTED, "SOP class is none of storage")
             if not command.has_dataset:
                 raise StoreRefused(Status.CANNOT_UNDERSTAND, "no dataset")
             self._arrival = store.begin(request(command))
@@ -84,7 +87,7 @@ class Reception:
             return Status.SUCCESS, ""
         log.warning(
             "C-STORE refused",
-            sop_instance_uid=self.command.sop_instance_uid,
+            sop_instance_uid=loggable_uid(self.command.sop_instance_uid),
             status=f"{self._refused.status:04X}H",
             reason=self._refused.reason,
         )
@@ -100,6 +103,6 @@ class Reception:
         if isinstance(error, StoreRefused):
             self._refused = error
         else:
-            log.error("C-STORE failed", exc_info=error, sop_instance_uid=self.command.sop_instance_uid)
+            log.error("C-STORE failed", exc_info=error, sop_instance_uid=loggable_uid(self.command.sop_instance_uid))
             self._refused = StoreRefused(Status.PROCESSING_FAILURE, "internal error")
         self.abandon()

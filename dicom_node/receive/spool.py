@@ -17,7 +17,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -175,23 +175,45 @@ class Spool:
                     dropped += 1
         return dropped
 
-    def directories(self, known: Collection[Path] = frozenset()) -> Iterator[list[StoredFile]]:
-        """Received files that are not known, in order of arrival, one directory (a minute) at a time; quarantine comes last."""
+    def directories(self, known: Collection[Path] = frozenset(), *, after_start: bool = False) -> Iterator[list[StoredFile]]:
+        """Received files that are not known, in order of arrival, one directory (a minute) at a time; quarantine comes last.
+
+        They are on stable storage when they are handed on: a process may have died between giving a name and synchronising.
+
+        Args:
+            known: these are left out.
+            after_start: look also for known ones that a power cut tore, and delete them.
+        """
         for directory in [*sorted(d for d in self.instances.glob("*/*") if d.is_dir()), self.quarantined]:
-            yield list(stored_files(directory, known))
+            found = list(stored_files(directory, known, check_known=after_start))
+            if found and self.durable:
+                synchronise_files(directory, found)
+            yield found
 
 
-def stored_files(directory: Path, known: Collection[Path]) -> Iterator[StoredFile]:
+def stored_files(directory: Path, known: Collection[Path], *, check_known: bool = False) -> Iterator[StoredFile]:
     """The files of one directory that are not known, in order of arrival; what a power cut tore is deleted."""
     for path in sorted(directory.glob(f"*{SUFFIX}")):
-        if path not in known:
+        if path not in known or check_known:
             with contextlib.suppress(FileNotFoundError):  # deleted by retention since it was listed
                 status = path.stat()
                 if is_torn(path.name, status.st_size):
                     log.warning("a file that was never acknowledged dropped: torn by a power cut", file=path.name)
                     path.unlink()
-                else:
+                elif path not in known:
                     yield StoredFile(path, status.st_size, status.st_mtime)
+
+
+def synchronise_files(directory: Path, files: Sequence[StoredFile]) -> None:
+    """Put files and their names on stable storage; those that are gone meanwhile are left out."""
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+    synchronise_directory(directory)
 
 
 def is_torn(name: str, size_bytes: int) -> bool:

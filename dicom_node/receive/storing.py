@@ -19,6 +19,11 @@ log = structlog.get_logger()
 _UID = re.compile(r"[0-9.]{1,64}")  # wider than PS3.5 9.1: leading zeros in components are common, and do no harm
 
 
+def loggable_uid(uid: str) -> str:
+    """A UID that a peer sent, if it is one: anything else may name a patient."""
+    return uid if _UID.fullmatch(uid) else ""
+
+
 class StoreHandler(Protocol):
     """Takes instances."""
 

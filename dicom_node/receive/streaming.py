@@ -100,6 +100,11 @@ class DrivenProvider(DULServiceProvider):
         if threading.get_ident() == self._driver:
             self._drive(self._has_work_for_user)
 
+    @property
+    def silent_s(self) -> float:
+        """How long nothing has come."""
+        return (self._idle_timer.timeout or 0.0) - self._idle_timer.remaining
+
     def close(self) -> None:
         """The association is over."""
         self._ended.set()
@@ -240,8 +245,15 @@ class StreamingAssociation(ReceiverAssociation):
         self._reception: Reception | None = None
         self._other_message_bytes = 0
 
+    @property
+    def silent_s(self) -> float:
+        return self._provider.silent_s
+
     def release_resources(self) -> None:
         if self._reception is not None:
+            log.warning(
+                "an instance did not arrive whole", calling_ae_title=self.requestor.ae_title, peer=self.requestor.address
+            )
             self._reception.abandon()
         self._provider.close()
 

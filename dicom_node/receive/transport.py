@@ -68,7 +68,7 @@ class ReceiverSocket(AssociationSocket):
         Raises:
             OSError: the peer takes too long, or announces more than it may.
         """
-        connection, deadline = self.socket, time.monotonic() + self._timeout_s
+        connection, deadline = self.socket, time.monotonic() + self._longest_s()
         if connection is None:
             raise ConnectionResetError("the connection is closed")
         self._check(nr_bytes)
@@ -84,6 +84,11 @@ class ReceiverSocket(AssociationSocket):
         if nr_bytes > PDU_HEADER_BYTES:
             self.acknowledge_at_once()
         return received
+
+    def _longest_s(self) -> float:
+        return (
+            self._timeout_s if self._assoc.is_established else min(self._timeout_s, self._assoc.acse_timeout or self._timeout_s)
+        )
 
     def _check(self, size_bytes: int) -> None:
         largest = self._largest_pdu_bytes if self._assoc.is_established else LARGEST_NEGOTIATION_BYTES

@@ -106,9 +106,13 @@ class Worker:
                 content, descriptors, _, _ = socket.recv_fds(self._connections, LARGEST_TICKET_BYTES, 1)
             except OSError:
                 return
-            if not descriptors:
+            if not content:
                 return
             host, is_one_too_many = json.loads(content)
+            if not descriptors:
+                log.error("a connection lost: this process may open no more descriptors", alarm=True)
+                self._tell(Gone(host))
+                continue
             connection = socket.socket(fileno=descriptors[0])
             try:
                 self._associations.serve(connection, host, is_one_too_many)
@@ -119,7 +123,7 @@ class Worker:
 
     def _stop(self, drain_s: float) -> None:
         self._taking.join(drain_s)
-        if not self._door.wait_until_empty(drain_s):
+        if not self._associations.drain(drain_s):
             log.warning("associations closed before their end", count=self._door.association_count)
         self._associations.interrupt(CLOSE_S)
         self._end()

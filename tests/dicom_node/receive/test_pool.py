@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -303,8 +303,9 @@ def test_a_killed_parent_takes_its_workers_along(spool: Spool, tmp_path: Path) -
     root = str(Path(__file__).parents[3])
     server = Server(program, [port], tmp_path / "pool.log", {"PYTHONPATH": root}).start()
     assert server.process is not None
-    orphans = workers(server.process.pid)
-    assert len(orphans) == 2
+    parent = server.process.pid
+    wait_until(lambda: len(workers(parent)) == 2, "both workers run")
+    orphans = workers(parent)
     with Connection.open(("127.0.0.1", port)).associate("NODE", "TESTER", STORING) as sender:
         assert store(sender) == 0x0000
         server.stop(signal.SIGKILL)
@@ -350,3 +351,24 @@ def test_stopping_while_workers_are_replaced_leaves_none(pool: ReceiverPool, oth
     wait_until(lambda: not workers() & first and (bool(workers()) or not others_start), "the first are gone")
     pool.stop()
     assert not workers()
+
+
+def test_a_frozen_worker_freezes_nobody_else(pool: ReceiverPool) -> None:
+    frozen = min(workers())
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        for _ in range(400):  # more than its pipe holds
+            pool.report_congestion(0, has_room=True)
+            if any(worker._frozen_since for worker in pool._workers):
+                break
+        assert any(worker._frozen_since for worker in pool._workers)
+        served = 0
+        with Connection.open(pool.address, timeout_s=3.0) as one, Connection.open(pool.address, timeout_s=3.0) as other:
+            for sender in (one, other):  # each worker is given one
+                with suppress(Gone):
+                    sender.associate("NODE", "TESTER", STORING)
+                    served += 1
+        assert served == 1
+        assert pool.is_listening
+    finally:
+        os.kill(frozen, signal.SIGCONT)

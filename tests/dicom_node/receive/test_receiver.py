@@ -22,6 +22,7 @@ from dicom_node.receive import CommitmentReport, Peer, Receiver, ReceiverSetting
 from tests.dicom_node.receive.client import (
     CT,
     UID_ROOT,
+    VERIFICATION,
     associated,
     commitment_information,
     rejection_of,
@@ -221,7 +222,7 @@ def test_mutations_of_a_sound_association_harm_nobody(receiver: Receiver, spool:
         mutated = request_pdu if turn % 3 == 0 else rest
         for _ in range(chance.randrange(1, 6)):
             mutated[chance.randrange(min(len(mutated), 400))] = chance.randrange(256)
-        with socket.create_connection(receiver.address, timeout=30) as sender, contextlib.suppress(ConnectionError):
+        with socket.create_connection(receiver.address, timeout=30) as sender, contextlib.suppress(OSError):
             sender.sendall(request_pdu)
             if turn % 3:
                 assert sender.recv(65536)[0] == 2  # A-ASSOCIATE-AC
@@ -326,3 +327,10 @@ def test_it_listens_where_it_is_told(start_receiver: StartReceiver, host: str) -
     receiver = start_receiver(host=host)
     with associated(("127.0.0.1", receiver.address[1])) as association:
         assert association.send_c_echo().Status == 0x0000
+
+
+def test_an_instance_of_no_storage_class_is_refused(receiver: Receiver, spool: Spool) -> None:
+    with associated(receiver.address, contexts=[(VERIFICATION, (ExplicitVRLittleEndian,))]) as association:
+        assert store(association, DATASET, sop_class_uid=VERIFICATION).Status == 0x0122
+        assert association.send_c_echo().Status == 0x0000
+    assert not files(spool)

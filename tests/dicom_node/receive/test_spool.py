@@ -144,3 +144,13 @@ def test_a_torn_file_that_is_known_is_not_looked_at(spool: Spool) -> None:
     whole.write_bytes(b"less")
     assert [file for directory in spool.directories({whole}) for file in directory] == []
     assert whole.exists()
+
+
+def test_after_a_start_known_files_are_looked_at_too(spool: Spool) -> None:
+    kept, torn = keep(spool, b"whole"), keep(spool, b"whole too")
+    torn.path.write_bytes(b"wh")
+    known = {kept.path, torn.path}
+    assert [file for found in spool.directories(known) for file in found] == []
+    assert torn.path.exists()
+    assert [file for found in spool.directories(known, after_start=True) for file in found] == []
+    assert all_files(spool) == [kept.path]
