@@ -101,6 +101,7 @@ def test_an_unknown_host_is_transient(make_parcel: MakeParcel) -> None:
     assert isinstance(outcome, Transient)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # pynetdicom's, when a rejection is quick
 def test_a_rejected_calling_ae_title_is_tried_again_with_an_alarm(make_parcel: MakeParcel) -> None:
     parcel = make_parcel()
     with answering_scp(sop_class_uids=[SC], required_calling=["SOMEONE"]) as scp:
