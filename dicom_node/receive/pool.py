@@ -6,7 +6,6 @@ is replaced; a parent that dies ends its workers.
 """
 
 import contextlib
-import os
 import select
 import socket
 import subprocess
@@ -299,9 +298,7 @@ class _WorkerProcess:
             passed_on.callback(taking.close)
             passing.settimeout(TAKE_S)
             descriptors = (theirs.fileno(), taking.fileno())
-            # Threads that come and go would each leave an arena of memory behind (mallopt(3)).
-            environment = {"MALLOC_ARENA_MAX": "2", **os.environ}
-            process = subprocess.Popen([*self._program, *map(str, descriptors)], pass_fds=descriptors, env=environment)
+            process = subprocess.Popen([*self._program, *map(str, descriptors)], pass_fds=descriptors)
         return process, ours, passing
 
     def _heed(self, message: Any) -> None:

@@ -1,12 +1,14 @@
 """One of several processes that serve the associations of a port. Its parent accepts the connections and hands them over."""
 
 import contextlib
+import gc
 import itertools
 import json
 import queue
 import signal
 import socket
 import threading
+import time
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -28,6 +30,7 @@ log = structlog.get_logger()
 CLOSE_S = 5.0
 VERDICT_S = 30.0
 REPORT_S = 0.1
+COLLECT_S = 10.0
 LARGEST_TICKET_BYTES = 1024
 
 
@@ -70,10 +73,15 @@ class Worker:
         self._taking.start()
         threading.Thread(target=self._listen, name="listen", daemon=True).start()  # last: its first word may be to stop
         self._tell(Ready())
+        collected_at = time.monotonic()
         while not self._done.is_set():
-            first = self._stored.get()
-            self._done.wait(REPORT_S)
-            self._report_stored(first)
+            with contextlib.suppress(queue.Empty):
+                first = self._stored.get(timeout=COLLECT_S)
+                self._done.wait(REPORT_S)
+                self._report_stored(first)
+            if time.monotonic() - collected_at >= COLLECT_S:
+                gc.collect()  # an association that is over is a ring of objects: 300 KB until somebody collects it
+                collected_at = time.monotonic()
 
     def _report_stored(self, first: StoredFile | None) -> None:
         """Tell the parent of the files since the last time, all at once: one by one would cost more than storing them."""
