@@ -19,7 +19,7 @@ from tests.pacs_servers import wait_until
 MULTI_FRAME = "1.2.840.10008.5.1.4.1.1.7.2"  # Multi-frame Grayscale Byte Secondary Capture Image Storage
 INSTANCE = "1.2.826.0.1.3680043.10.1999.9.1"
 MEBIBYTE = 1 << 20
-MOST_PSS_BYTES = 64 * MEBIBYTE
+MOST_PSS_BYTES = 90 * MEBIBYTE
 MOST_PSS_OF_PARENT_BYTES = 90 * MEBIBYTE
 FRAME_BYTES = 1024 * 1024
 FRAGMENT_BYTES = 131_072 - 6
