@@ -14,6 +14,7 @@ from tests.chaos.wire import CT, EXPLICIT_LITTLE, FRAGMENT_BYTES, MR, Connection
 CONTEXTS = ((CT, (EXPLICIT_LITTLE,)), (MR, (EXPLICIT_LITTLE,)))
 CONTEXT_IDS = {CT: 1, MR: 3}
 PAUSE_S = 0.05
+ABORT_BYTES = 10
 OPEN_SERIES = 4
 OUT_OF_RESOURCES = range(0xA700, 0xA800)
 JOIN_S = 300.0
@@ -188,7 +189,8 @@ class Sender(threading.Thread):
         request = c_store_rq(outgoing.sop_class_uid, outgoing.sop_instance_uid, 1)
         fragment = min(self._chance.choice(self._manners.fragments), connection.largest_pdu - 6)
         whole = b"".join(message(CONTEXT_IDS[outgoing.sop_class_uid], request, dataset, fragment))
-        connection.send(whole[: self._chance.randrange(len(whole))])
+        # An A-ABORT in the middle of a PDU reads as its content: it must not be what completes the message.
+        connection.send(whole[: self._chance.randrange(len(whole) - ABORT_BYTES)])
         self._chance.choice([connection.abort, connection.reset, connection.socket.close])()
         raise Gone("broken off")
 
