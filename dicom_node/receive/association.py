@@ -234,8 +234,9 @@ class _Admission(ACSE):
             evt.trigger(self.assoc, evt.EVT_REJECTED, {})
             self.assoc.kill()
             return
-        if not all(context.transfer_syntax for context in proposed):  # PS3.8 9.3.2.2 wants one; pynetdicom breaks on none
-            log.warning("association aborted: a presentation context without a transfer syntax", **said)
+        if not all(context.abstract_syntax and context.transfer_syntax for context in proposed):
+            # PS3.8 9.3.2.2 wants both; pynetdicom breaks where one is missing
+            log.warning("association aborted: a presentation context without an abstract or a transfer syntax", **said)
             self.send_ap_abort(0x06)
             self.assoc.kill()
             return

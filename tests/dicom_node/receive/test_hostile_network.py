@@ -64,15 +64,15 @@ def test_very_many_hostile_peers_leave_no_threads(receiver: Receiver) -> None:
     assert echo(receiver) == 0x0000
 
 
-@pytest.mark.parametrize("syntaxes", [(), ("",)])
-def test_a_context_without_a_transfer_syntax_is_an_error_of_the_peer_only(
-    receiver: Receiver, syntaxes: tuple[str, ...]
+@pytest.mark.parametrize("context", [(CONTEXTS[0][0], ()), (CONTEXTS[0][0], ("",)), ("", ("1.2.840.10008.1.2",))])
+def test_a_context_without_a_syntax_is_an_error_of_the_peer_only(
+    receiver: Receiver, context: tuple[str, tuple[str, ...]]
 ) -> None:
     died: list[threading.ExceptHookArgs] = []
     before, threading.excepthook = threading.excepthook, died.append
     try:
         with Connection.open(receiver.address) as connection:
-            connection.send(associate_rq(CALLED, "HOSTILE", (*CONTEXTS, (CONTEXTS[0][0], syntaxes))))
+            connection.send(associate_rq(CALLED, "HOSTILE", (*CONTEXTS, context)))
             with contextlib.suppress(Gone):  # refused or accepted without that context: both are right
                 connection.read_pdu()
         wait_until(lambda: receiver.association_count == 0, "the association ends")
