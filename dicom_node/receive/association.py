@@ -136,7 +136,7 @@ class ReceiverAssociation(Association):
         return status, comment
 
     def respond(self, command: StoreCommand, context_id: int, status: Status, comment: str) -> None:
-        """Answer a C-STORE-RQ, in one piece."""
+        """Answer a C-STORE-RQ, in PDUs as short as the peer wants them."""
         if self.dul.socket is not None:
             largest = self.requestor.maximum_length or 0
             self.dul.socket.send(store_response(command, context_id, status, comment, largest))

@@ -23,7 +23,7 @@ from dicom_node.receive.commitment import OnCommitment
 from dicom_node.receive.connections import Acceptor
 from dicom_node.receive.door import Census
 from dicom_node.receive.messages import Congestion, Gone, Orders, Ready, Reported, Stop, Stored, Verdict
-from dicom_node.receive.receiver import open_port
+from dicom_node.receive.receiver import address_of, open_port
 from dicom_node.receive.spool import StoredFile
 from dicom_node.receive.transport import close
 from dicom_node.receive.worker import ticket
@@ -99,10 +99,7 @@ class ReceiverPool:
         Raises:
             TransientError: it was not started.
         """
-        if self._listening is None:
-            raise TransientError("the receiver is not started")
-        host, port, *_ = self._listening.getsockname()
-        return host, port
+        return address_of(self._listening)
 
     @property
     def is_listening(self) -> bool:

@@ -69,10 +69,7 @@ class Receiver:
         Raises:
             TransientError: it was not started.
         """
-        if self._listening is None:
-            raise TransientError("the receiver is not started")
-        host, port, *_ = self._listening.getsockname()
-        return host, port
+        return address_of(self._listening)
 
     @property
     def is_listening(self) -> bool:
@@ -94,6 +91,18 @@ class Receiver:
             log.warning("associations closed before their end", count=self._door.association_count)
         self._associations.interrupt(CLOSE_S)
         log.info("receiving ended")
+
+
+def address_of(listening: socket.socket | None) -> tuple[str, int]:
+    """Host and port of a socket that listens.
+
+    Raises:
+        TransientError: there is none.
+    """
+    if listening is None:
+        raise TransientError("the receiver is not started")
+    host, port, *_ = listening.getsockname()
+    return host, port
 
 
 def open_port(settings: ReceiverSettings) -> socket.socket:
